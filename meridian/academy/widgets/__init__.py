@@ -1,0 +1,62 @@
+"""The academy inside JupyterLab: the course map, quizzes, the capstone panel, progress bars.
+
+How a widget of the course is built (teaching widgets follow the same pattern):
+
+1. State lives in Python, in plain attributes; drawing is a function of it that returns SVG or
+   HTML text, so a test can call it without a browser.
+2. The drawing takes its colours from `base` (``var(--jp-..., fallback)``): one SVG then fits both
+   themes live, and any background as a saved picture. A word, mark or hatch goes with each colour.
+3. Controls are native: ``ipywidgets`` sliders, dropdowns and buttons, or anywidget where a
+   drawing needs its own; everything works with Tab, Enter and Space. No animation runs unless
+   the reader starts it, and none when ``prefers-reduced-motion`` is set.
+4. The output bundle holds the live view *and* a static picture: `base.StaticMixin`,
+   `base.PicturedBox` or `base.show`. For instance::
+
+       slider = ipywidgets.IntSlider(max=9, description="page")
+       canvas = ipywidgets.HTML(draw(0))
+       slider.observe(lambda change: setattr(canvas, "value", draw(change.new)), "value")
+       return PicturedBox([slider, canvas], draw=lambda: draw(slider.value), alt="A page file")
+
+5. A notebook is saved by ``python -m meridian.academy.widgets.saved NOTEBOOK...``, which keeps
+   the picture and drops the view; the lab does the same on every save. Opened without a kernel,
+   JupyterLab, code hosts and converters then all show the picture.
+6. Text from a submission passes `base.escape` before it reaches HTML or SVG.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# Loaded on first use: ipywidgets and anywidget cost a third of a second to import.
+_HOMES = {
+    "PicturedBox": "base",
+    "StaticMixin": "base",
+    "capstone": "capstone_panel",
+    "course_map": "map",
+    "progress_bar": "progress",
+    "quiz": "quiz_panel",
+    "show": "base",
+    "verdict_card": "verdict",
+}
+
+__all__ = [
+    "PicturedBox",
+    "StaticMixin",
+    "capstone",
+    "course_map",
+    "progress_bar",
+    "quiz",
+    "show",
+    "verdict_card",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
