@@ -1,0 +1,299 @@
+"""The course index: what there is to learn, in which order, and where its files lie.
+
+``curriculum.toml`` at the lab's root is the one source; the map, the commands, the grader and the
+tests derive from it. Keys name things everywhere: ``database/01-storage`` is a module (and its
+capstone), ``database/01-storage/1`` the first of its lessons.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from meridian.errors import MeridianError
+
+__all__ = [
+    "Capstone",
+    "Criterion",
+    "Curriculum",
+    "CurriculumError",
+    "LabNotFound",
+    "Lesson",
+    "Module",
+    "Track",
+    "UnknownKey",
+    "lab_root",
+    "load",
+]
+
+INDEX_NAME = "curriculum.toml"
+TOTAL_POINTS = 100
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class LabNotFound(MeridianError, FileNotFoundError):
+    """No folder with a course index was found."""
+
+    def __init__(self, tried: Iterable[Path]) -> None:
+        self.tried = tuple(tried)
+        places = ", ".join(map(str, self.tried))
+        super().__init__(
+            f"No {INDEX_NAME} in {places} or any folder above. "
+            "Change into the lab's folder, or set MERIDIAN_LAB to it"
+        )
+
+
+class CurriculumError(MeridianError, ValueError):
+    """The course index is not valid."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class UnknownKey(MeridianError, KeyError):
+    """No module or lesson has this key."""
+
+    __str__ = Exception.__str__  # KeyError would print the message in quotes
+
+    def __init__(self, key: str, kind: str, known: Iterable[str]) -> None:
+        self.key = key
+        self.kind = kind
+        known = list(known)
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        self.nearest = close[0] if close else None
+        hint = f"; the nearest is {self.nearest!r}" if self.nearest else ""
+        super().__init__(f"No {kind} {key!r}{hint}. `meridian map` lists them all")
+
+
+class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing a capstone is judged by; `benchmark` ones are judged against the clock."""
+
+    id: str
+    title: str
+    points: int
+    required: bool = False
+    benchmark: bool = False
+
+
+class Capstone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The project that ends a module. A planned module has only a title here."""
+
+    title: str
+    package: str = ""
+    hours: str = ""
+    pass_mark: int = 70
+    bonus_cap: int = 0
+    allowed_imports: tuple[str, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    bonus: tuple[Criterion, ...] = ()
+    key: str = ""
+
+
+class Lesson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One notebook with one quiz. Paths are relative to the lab's root."""
+
+    topic: str
+    title: str
+    key: str = ""
+
+    @property
+    def number(self) -> int:
+        return int(self.key.rpartition("/")[2])
+
+    @property
+    def module_key(self) -> str:
+        return self.key.rpartition("/")[0]
+
+    @property
+    def notebook(self) -> Path:
+        return Path("notebooks", self.module_key, f"lesson-{self.number:02}-{self.topic}.ipynb")
+
+    @property
+    def quiz(self) -> Path:
+        return Path("notebooks", self.module_key, f"lesson-{self.number:02}-quiz.toml")
+
+
+class Module(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A few lessons and the capstone they lead to. Paths are relative to the lab's root."""
+
+    slug: str
+    title: str
+    summary: str
+    available: bool
+    lessons: tuple[Lesson, ...]
+    capstone: Capstone
+    key: str = ""
+
+    @property
+    def track_slug(self) -> str:
+        return self.key.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The slug as a Python name: ``01-storage`` is ``storage``."""
+        return self.slug.partition("-")[2].replace("-", "_")
+
+    @property
+    def notebooks(self) -> Path:
+        return Path("notebooks", self.key)
+
+    @property
+    def exercise(self) -> Path:
+        return Path("exercises", self.key)
+
+    @property
+    def solution(self) -> Path:
+        return Path("solutions", self.key)
+
+    @property
+    def acceptance(self) -> Path:
+        return Path("grader", "acceptance", self.track_slug, f"test_{self.name}.py")
+
+
+class Track(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Modules that build one system together."""
+
+    slug: str
+    title: str
+    system: str
+    summary: str
+    modules: tuple[Module, ...]
+
+
+class Curriculum:
+    """All tracks, and look-up by key."""
+
+    def __init__(self, root: Path, tracks: tuple[Track, ...]) -> None:
+        self.root = root
+        self.tracks = tracks
+        self._modules = {m.key: m for track in tracks for m in track.modules}
+        self._lessons = {x.key: x for m in self._modules.values() for x in m.lessons}
+
+    def modules(self) -> list[Module]:
+        """Every module, planned ones included, in course order."""
+        return list(self._modules.values())
+
+    def lessons(self) -> list[Lesson]:
+        """Every lesson, planned ones included, in course order."""
+        return list(self._lessons.values())
+
+    def module(self, key: str) -> Module:
+        """The module ``track/NN-name``. Raises `UnknownKey`."""
+        try:
+            return self._modules[key]
+        except KeyError:
+            raise UnknownKey(key, "module", self._modules) from None
+
+    def lesson(self, key: str) -> Lesson:
+        """The lesson ``track/NN-name/N``. Raises `UnknownKey`."""
+        try:
+            return self._lessons[key]
+        except KeyError:
+            raise UnknownKey(key, "lesson", self._lessons) from None
+
+    def capstone(self, key: str) -> Capstone:
+        """The capstone of module `key`. Raises `UnknownKey`."""
+        return self.module(key).capstone
+
+
+def lab_root(start: Path | None = None) -> Path:
+    """The folder that holds ``curriculum.toml``.
+
+    The environment variable ``MERIDIAN_LAB`` decides when it is set; otherwise the first match
+    going up from `start` (default: the working directory), then from this package. Raises
+    `LabNotFound`.
+    """
+    named = os.environ.get("MERIDIAN_LAB")
+    if named:
+        root = Path(named).expanduser().resolve()
+        if (root / INDEX_NAME).is_file():
+            return root
+        raise LabNotFound([root])
+    starts = [(start or Path.cwd()).resolve(), Path(__file__).resolve().parent]
+    for begin in starts:
+        for folder in (begin, *begin.parents):
+            if (folder / INDEX_NAME).is_file():
+                return folder
+    raise LabNotFound(starts)
+
+
+def load(root: Path | None = None) -> Curriculum:
+    """Read and check the course index of the lab at `root` (default: `lab_root()`).
+
+    Raises `LabNotFound`, or `CurriculumError` naming the entry that is wrong.
+    """
+    root = lab_root() if root is None else Path(root)
+    path = root / INDEX_NAME
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabNotFound([root]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CurriculumError(path, f"not valid TOML: {error}") from error
+    try:
+        index = msgspec.convert(raw, _Index)
+    except msgspec.ValidationError as error:
+        raise CurriculumError(path, str(error)) from error
+    tracks = tuple(_keyed(track) for track in index.tracks)
+    for problem in _problems(tracks):
+        raise CurriculumError(path, problem)
+    return Curriculum(root, tracks)
+
+
+class _Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    tracks: tuple[Track, ...]
+
+
+def _keyed(track: Track) -> Track:
+    """Write its key into every module, lesson and capstone."""
+    modules = []
+    for module in track.modules:
+        key = f"{track.slug}/{module.slug}"
+        modules.append(
+            msgspec.structs.replace(
+                module,
+                key=key,
+                lessons=tuple(
+                    msgspec.structs.replace(lesson, key=f"{key}/{number}")
+                    for number, lesson in enumerate(module.lessons, 1)
+                ),
+                capstone=msgspec.structs.replace(module.capstone, key=key),
+            )
+        )
+    return msgspec.structs.replace(track, modules=tuple(modules))
+
+
+def _problems(tracks: tuple[Track, ...]) -> Iterable[str]:
+    """What the types cannot say: names that clash or are no path, points that do not add up."""
+    modules = [m for track in tracks for m in track.modules]
+    names = [t.slug for t in tracks] + [m.key for m in modules]
+    names += [f"{m.key}/{lesson.topic}" for m in modules for lesson in m.lessons]
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield f"{name!r} is listed {count} times"
+        if not all(_SLUG.fullmatch(part) for part in name.split("/")):
+            yield f"{name!r} is not made of lower-case letters, digits and single hyphens"
+    for module in modules:
+        capstone = module.capstone
+        if not module.lessons:
+            yield f"{module.key} has no lesson"
+        if module.available and not (capstone.package and capstone.criteria):
+            yield f"{module.key} is available, so its capstone needs a package and criteria"
+        points = sum(c.points for c in capstone.criteria)
+        if capstone.criteria and points != TOTAL_POINTS:
+            yield f"{module.key}: criteria add up to {points} points, expected {TOTAL_POINTS}"
+        ids = Counter(c.id for c in (*capstone.criteria, *capstone.bonus))
+        for name, count in ids.items():
+            if count > 1:
+                yield f"{module.key}: criterion {name!r} is listed {count} times"
+        if any(c.points <= 0 for c in (*capstone.criteria, *capstone.bonus)):
+            yield f"{module.key}: a criterion must be worth more than 0 points"
