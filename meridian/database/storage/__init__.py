@@ -1,0 +1,69 @@
+"""The bottom of the database: a page file, a buffer pool, slotted records, a heap file.
+
+Read in this order: `page` (what a page is), `page_file` (pages on disk), `buffer_pool` and
+`policies` (pages in memory), `slotted_page` (records in a page), `page_manager` (records in a
+file). Names are loaded when first used: importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meridian.database.storage.errors import *  # noqa: F403
+    from meridian.database.storage.page import *  # noqa: F403
+    from meridian.database.storage.rid import *  # noqa: F403
+
+_EXPORTS = {
+    "errors": (
+        "BadFormat",
+        "BadMagic",
+        "BadPageType",
+        "BadSlot",
+        "ChecksumMismatch",
+        "CorruptPage",
+        "FileLocked",
+        "MisdirectedPage",
+        "PageOutOfRange",
+        "PinError",
+        "PinLeak",
+        "PoolExhausted",
+        "RecordNotFound",
+        "RecordTooLarge",
+        "StorageClosed",
+        "StorageError",
+        "TruncatedFile",
+    ),
+    "page": (
+        "HEADER_SIZE",
+        "MAGIC",
+        "MAX_INLINE",
+        "PAGE_SIZE",
+        "SLOT_SIZE",
+        "TOMBSTONE",
+        "USABLE",
+        "PageHeader",
+        "PageType",
+        "SlottedPage",
+        "page_checksum",
+        "seal",
+        "verify",
+    ),
+    "rid": ("RecordId",),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
