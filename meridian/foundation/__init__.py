@@ -1,0 +1,1 @@
+"""Foundation track: the concurrency, networking and performance core of the control plane."""

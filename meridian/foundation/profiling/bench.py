@@ -1,0 +1,68 @@
+"""Benchmarks with honest statistics: the public face of the engine.
+
+``compare(a, b)`` is what to reach for: it measures both sides interleaved and says whether b is
+faster, slower, equivalent, or whether the data cannot tell. ``measure(f)`` times one function,
+for storing in a `BaselineStore` or drawing its distribution. Ratios measured in one run hold on
+other machines; absolute times do not, and `Fingerprint` keeps them from being mixed.
+
+What the engine does not do: several processes (pyperf does; memory layout and hash seeds differ
+from process to process and shift times by a few percent).
+"""
+
+from __future__ import annotations
+
+from meridian.foundation.profiling.baseline import (
+    BaselineCorrupt,
+    BaselineMissing,
+    BaselineStore,
+)
+from meridian.foundation.profiling.blackbox import black_box, use_in_kernels
+from meridian.foundation.profiling.comparison import (
+    Comparison,
+    Verdict,
+    compare_pairs,
+    compare_samples,
+)
+from meridian.foundation.profiling.fingerprint import (
+    Fingerprint,
+    FingerprintMismatch,
+    load_average,
+)
+from meridian.foundation.profiling.growth import (
+    EliminationVerdict,
+    SweepResult,
+    elimination_check,
+    sweep,
+)
+from meridian.foundation.profiling.interleaved import compare, compare_many
+from meridian.foundation.profiling.measurement import Measurement, measure
+from meridian.foundation.profiling.result import BenchmarkResult
+from meridian.foundation.profiling.stats import Interval, holm
+from meridian.foundation.profiling.timing import BadTiming
+
+__all__ = [
+    "BadTiming",
+    "BaselineCorrupt",
+    "BaselineMissing",
+    "BaselineStore",
+    "BenchmarkResult",
+    "Comparison",
+    "EliminationVerdict",
+    "Fingerprint",
+    "FingerprintMismatch",
+    "Interval",
+    "Measurement",
+    "SweepResult",
+    "Verdict",
+    "black_box",
+    "compare",
+    "compare_many",
+    "compare_pairs",
+    "compare_samples",
+    "elimination_check",
+    "holm",
+    "load_average",
+    "measure",
+    "sweep",
+    "use_in_kernels",
+]
