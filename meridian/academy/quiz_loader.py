@@ -80,7 +80,8 @@ def load_quiz(path: str | PathLike[str]) -> Quiz:
 
 
 def _error(path: Path, raw: dict[str, Any], number: int | None, reason: str) -> QuizError:
-    id_ = raw["questions"][number - 1].get("id") if number else None
+    question = raw["questions"][number - 1] if number else None
+    id_ = question.get("id") if isinstance(question, dict) else None
     return QuizError(path, reason, question=number, id=id_ if isinstance(id_, str) else None)
 
 
