@@ -216,9 +216,10 @@ class _Columns:
         decimal, as ``float(text)`` does.
         """
         self.expect(point, ".")
-        whole = self.integer(start, point) * 10 ** (stop - point - 1)
-        whole += self.integer(point + 1, stop, padded=False)
-        return whole
+        scale: int = 10 ** (stop - point - 1)
+        total: Ints = self.integer(start, point) * scale
+        total += self.integer(point + 1, stop, padded=False)
+        return total
 
     def angle(self, start: int) -> Floats:
         return self.ticks(start, start + 3, start + 8) / 1e4
