@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from meridian.database.storage.errors import *  # noqa: F403
+    from meridian.database.storage.io_stats import *  # noqa: F403
     from meridian.database.storage.page import *  # noqa: F403
+    from meridian.database.storage.page_file import *  # noqa: F403
     from meridian.database.storage.rid import *  # noqa: F403
 
 _EXPORTS = {
@@ -50,6 +52,8 @@ _EXPORTS = {
         "seal",
         "verify",
     ),
+    "io_stats": ("IoStatistics", "IoStats"),
+    "page_file": ("PageFile",),
     "rid": ("RecordId",),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

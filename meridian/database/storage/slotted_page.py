@@ -12,6 +12,7 @@ Internals*, ch. 3, "Slotted pages"; Gray and Reuter, *Transaction Processing*, 1
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 from meridian.database.storage.errors import BadSlot
 from meridian.database.storage.page import (
@@ -198,7 +199,7 @@ class SlottedPage:
             else:
                 extents.append((offset, end, slot))
         extents.sort()
-        for (_, end, slot), (offset, _, other) in zip(extents, extents[1:], strict=False):
+        for (_, end, slot), (offset, _, other) in pairwise(extents):
             if offset < end:
                 raise BadSlot(self.page_id, slot, f"overlaps slot {other} at byte {offset}")
 

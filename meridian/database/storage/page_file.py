@@ -1,0 +1,303 @@
+"""Pages on disk: page `n` is the bytes from ``n * page_size``, and every one is checked.
+
+Positional reads and writes only (a shared cursor would race between threads), neighbours merged
+into one system call, no fsync per page (Petrov, *Database Internals*, ch. 3 and 4).
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+
+from meridian.database.storage.errors import FileLocked, PageOutOfRange, StorageClosed
+from meridian.database.storage.file_header import ROOT_COUNT
+from meridian.database.storage.io_stats import IoStatistics, IoStats
+from meridian.database.storage.page import (
+    PAGE_SIZE,
+    Buffer,
+    PageType,
+    byte_view,
+    check_page,
+    check_page_size,
+    seal,
+)
+from meridian.database.storage.page_io import PageIo, runs
+from meridian.database.storage.page_space import PageSpace
+from meridian.fs import FileSystem, OsFileSystem, StrPath
+
+__all__ = ["PageFile"]
+
+
+class PageFile:
+    """Give the layers above whole, verified pages by number, and numbers for new pages.
+
+    Durability points are `sync` and `close`, nothing else. Between them a power loss may tear
+    pages: checksums find the torn ones on read, nothing here repairs them, and `was_clean` tells
+    the next opener. A killed process loses nothing it wrote, for the system still has it.
+
+    Reads and writes may run in many threads; two writers of one page must agree among themselves.
+    """
+
+    def __init__(
+        self,
+        path: StrPath,
+        page_size: int = PAGE_SIZE,
+        *,
+        create: bool = True,
+        direct: bool = False,
+        readonly: bool = False,
+        repair: bool = False,
+        fs: FileSystem | None = None,
+    ) -> None:
+        """Open the page file at `path`, or make it if `create` and there is none.
+
+        `direct` bypasses the system's page cache: buffers must then be aligned, as a pool's are.
+        `repair` cuts off a last page that is not whole instead of refusing the file.
+
+        Raises `FileLocked`, `BadMagic`, `BadFormat`, `TruncatedFile`, `CorruptPage` (file
+        header), `ValueError` (page size) or the `OSError` of the system.
+        """
+        self.page_size = check_page_size(page_size)
+        self.path = os.fspath(path)
+        self.readonly = readonly
+        self.stats = IoStats()
+        self._fs = OsFileSystem() if fs is None else fs
+        self._lock = threading.Lock()  # guards page 0 and the free list
+        self._closed = False
+        create = create and not readonly
+        file = self._fs.open_random(self.path, create=create, direct=direct, readonly=readonly)
+        try:
+            if not file.lock():
+                raise FileLocked(self.path)
+            self._io = PageIo(file, self.path, page_size, self.stats)
+            self._space = PageSpace(self._io)
+            size = file.size()
+            self._created = create and size == 0
+            self._wrote = self._created  # anything, in this session
+            self.was_clean = self._open(size, repair=repair and not readonly)
+            self._flag_down = self._created or not self.was_clean  # on disk
+        except BaseException:
+            file.close()
+            raise
+
+    def _open(self, size: int, *, repair: bool) -> bool:
+        if self._created:
+            self._space.create()
+            return True
+        self._wrote = self._space.load(size, repair=repair)
+        was_clean = self._space.header.clean
+        if not was_clean and not self.readonly:
+            self._wrote |= self._space.rebuild_free_list()
+        return was_clean
+
+    @property
+    def page_count(self) -> int:
+        """Pages in the file, its header (page 0) included."""
+        return self._space.header.page_count
+
+    @property
+    def free_count(self) -> int:
+        """Pages on the free list."""
+        return self._space.header.free_count
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def read_page(self, page_id: int, into: memoryview, *, verify: bool = True) -> None:
+        """Fill `into` (page_size bytes) with page `page_id`.
+
+        Raises `PageOutOfRange`, `CorruptPage`, `TruncatedFile`, `OSError`; the content of `into`
+        is then undefined. `verify=False` skips the checks, for tools that look at damage.
+        """
+        self._check_id(page_id)
+        view = self._check_buffer(into, writable=True)
+        self._io.read(page_id, (view,), pages=1)
+        if verify:
+            check_page(view, page_id)
+
+    def read_pages(self, page_ids: Sequence[int], into: Sequence[memoryview]) -> None:
+        """Read many pages, neighbours in one call, and verify each. Errors as in `read_page`."""
+        views = self._check_batch(page_ids, into, writable=True)
+        for first, members in runs(page_ids):
+            self._io.read(first, [views[i] for i in members], pages=len(members))
+        for page_id, view in zip(page_ids, views, strict=True):
+            check_page(view, page_id)
+
+    def write_page(self, page_id: int, page: Buffer) -> None:
+        """Seal `page` (page_size bytes, in place if writable) and write it. Does not fsync.
+
+        The header inside `page` is the caller's: a page that claims another id is written, and
+        found out when it is read. Raises `PageOutOfRange`, `OSError`, and `io.UnsupportedOperation`
+        if the file is read-only.
+        """
+        self.write_pages((page_id,), (page,))
+
+    def write_pages(self, page_ids: Sequence[int], pages: Sequence[Buffer]) -> None:
+        """Seal and write many pages, neighbours in one call. An `OSError` leaves some written."""
+        self._check_writable()
+        views = self._check_batch(page_ids, pages, writable=False)
+        for i, view in enumerate(views):
+            if view.readonly:  # seal a copy, aligned as direct I/O wants it
+                views[i] = memoryview(mmap.mmap(-1, self.page_size))
+                views[i][:] = view
+            seal(views[i])
+        self._mark()
+        for first, members in runs(page_ids):
+            self._io.write(first, [views[i] for i in members], pages=len(members))
+
+    def allocate_page(self, page_type: PageType = PageType.DATA) -> int:
+        """Return the id of a page that is now empty, of `page_type`, sealed and in the file."""
+        return self.allocate_pages(1, page_type)[0]
+
+    def allocate_pages(self, count: int, page_type: PageType = PageType.DATA) -> list[int]:
+        """Allocate `count` pages: free ones first, the last freed first, then the file grows.
+
+        After an error nothing is allocated and the file ends where it did.
+        """
+        page_type = PageType(page_type)
+        if page_type in (PageType.FILE_HEADER, PageType.FREE):
+            raise ValueError(f"Expected a type for a page in use, got {page_type.name}")
+        if _as_int(count, "count") < 0:
+            raise ValueError(f"Expected count >= 0, got {count}")
+        self._check_writable()
+        self._mark()
+        with self._lock:
+            page_ids = self._space.allocate(count, page_type)
+            self._io.count(allocs=count)
+        return page_ids
+
+    def free_page(self, page_id: int) -> None:
+        """Put page `page_id` on the free list; it is the next one to be allocated.
+
+        Raises `ValueError` for the file header, a page outside the file or one already free, and
+        `CorruptPage` if the page is unreadable.
+        """
+        self._check_writable()
+        if _as_int(page_id, "page_id") == 0:
+            raise ValueError("Page 0 is the file header and cannot be freed")
+        if not 0 < page_id < self.page_count:
+            raise ValueError(f"Page {page_id} is not allocated: the file has {self.page_count}")
+        self._mark()
+        with self._lock:
+            self._space.free(page_id)
+            self._io.count(frees=1)
+
+    def get_root(self, i: int) -> int:
+        """Root `i` of 16: a number of 64 bits that a structure in the file keeps for itself."""
+        self._check_open()
+        return self._space.header.roots[_root(i)]
+
+    def set_root(self, i: int, value: int) -> None:
+        """Set root `i`; on disk with the next `sync` or `close`."""
+        if not 0 <= _as_int(value, "value") < 2**64:
+            raise ValueError(f"Expected a root value of 64 bits, got {value}")
+        self._check_writable()
+        self._mark()
+        with self._lock:
+            self._space.header.roots[_root(i)] = int(value)
+
+    def sync(self) -> None:
+        """Return once everything written so far is on the device."""
+        self._check_open()
+        if not self._wrote:
+            return
+        with self._lock:
+            self._space.save(clean=False)
+            self._sync()
+
+    def close(self) -> None:
+        """Sync, mark the file as closed cleanly, release it. A second call does nothing.
+
+        After an error the file is released all the same, and is not marked as clean.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                if self._wrote:
+                    self._sync()  # the flag must not reach the device before the pages
+                    self._space.save(clean=True)
+                    self._io.sync()
+            finally:
+                self._io.file.close()
+
+    def statistics(self) -> IoStatistics:
+        """A frozen copy of `stats`."""
+        return self.stats.frozen()
+
+    def __enter__(self) -> PageFile:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _mark(self) -> None:
+        """Before the first write of a session: take the clean flag off the disk, durably."""
+        if not self._wrote:
+            with self._lock:
+                if not self._flag_down:
+                    self._space.save(clean=False)
+                    self._io.sync()
+                self._flag_down = self._wrote = True
+
+    def _sync(self) -> None:
+        self._io.sync()
+        if self._created:
+            self._fs.sync_dir(os.path.dirname(os.path.abspath(self.path)))
+            self._created = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageClosed(self.path)
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if self.readonly:
+            raise io.UnsupportedOperation(f"{self.path} is open read-only")
+
+    def _check_id(self, page_id: int) -> None:
+        self._check_open()
+        if not 0 < _as_int(page_id, "page_id") < self.page_count:
+            raise PageOutOfRange(page_id, self.page_count)
+
+    def _check_buffer(self, page: Buffer, *, writable: bool) -> memoryview:
+        view = byte_view(page)
+        if writable and view.readonly:
+            raise TypeError("Expected a writable, contiguous buffer for a page")
+        if len(view) != self.page_size:
+            raise ValueError(f"Expected a page of {self.page_size} bytes, got {len(view)}")
+        return view
+
+    def _check_batch(
+        self, page_ids: Sequence[int], pages: Sequence[Buffer], *, writable: bool
+    ) -> list[memoryview]:
+        if len(page_ids) != len(pages):
+            raise ValueError(f"Expected as many pages as ids, got {len(pages)} and {len(page_ids)}")
+        for page_id in page_ids:
+            self._check_id(page_id)
+        return [self._check_buffer(page, writable=writable) for page in pages]
+
+
+def _as_int(value: int, name: str) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"Expected {name} as int, got {type(value).__name__}")
+    return int(value)
+
+
+def _root(i: int) -> int:
+    if not 0 <= _as_int(i, "root") < ROOT_COUNT:
+        raise ValueError(f"Expected a root from 0 to {ROOT_COUNT - 1}, got {i}")
+    return i
