@@ -1,0 +1,101 @@
+"""Folders that hostile code may have written to: measuring and removing them safely."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+__all__ = ["Usage", "open_to_box", "regular_file", "remove_tree", "usage"]
+
+_MAX_ENTRIES = 20_000
+
+
+class Usage:
+    """What lies in a folder; `too_many` when counting stopped at the limit of entries."""
+
+    __slots__ = ("bytes", "entries")
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.entries = 0
+
+    @property
+    def too_many(self) -> bool:
+        return self.entries > _MAX_ENTRIES
+
+
+def usage(folder: Path) -> Usage:
+    """Space on disk and number of entries below `folder`; links are not followed."""
+    total = Usage()
+    pending = [os.fspath(folder)]
+    while pending and not total.too_many:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    total.entries += 1
+                    facts = entry.stat(follow_symlinks=False)
+                    total.bytes += facts.st_blocks * 512
+                    if stat.S_ISDIR(facts.st_mode):
+                        pending.append(entry.path)
+                    if total.too_many:
+                        break
+        except OSError:  # removed meanwhile, or nested deeper than a path can say
+            total.entries += 1
+    return total
+
+
+def open_to_box(folder: Path, uid: int | None) -> None:
+    """Give everything in `folder` to `uid`, where the box runs as another user than the judge."""
+    if uid is None:
+        return
+    os.chmod(folder, 0o777)
+    for path, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            full = os.path.join(path, name)
+            if os.lstat(full).st_uid != uid:
+                os.lchown(full, uid, uid)
+
+
+def regular_file(folder: Path, name: str) -> Path:
+    """`folder` / `name`, whose existing parts are no links and whose end is a file, or missing.
+
+    Raises `ValueError` otherwise: a link planted there would lead the judge astray.
+    """
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts:
+        raise ValueError(f"Expected a relative path inside the scratch folder, got {name!r}")
+    path = folder
+    for i, part in enumerate(parts):
+        path = path / part
+        try:
+            facts = os.lstat(path)
+        except FileNotFoundError:
+            return folder.joinpath(*parts)
+        last = i == len(parts) - 1
+        fine = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
+        if not (fine if last else stat.S_ISDIR(facts.st_mode)):
+            raise ValueError(f"{'/'.join(parts[: i + 1])} is not a plain file or folder")
+    return path
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove `folder` whatever was made of it: unreadable, or nested beyond Python's recursion."""
+
+    def allow_and_retry(function: object, path: str, _: object) -> None:
+        os.chmod(os.path.dirname(path), 0o700)
+        if not os.path.islink(path):
+            os.chmod(path, 0o700)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+    try:
+        shutil.rmtree(folder, onerror=allow_and_retry)
+    except FileNotFoundError:
+        return
+    except (OSError, RecursionError):
+        subprocess.run(["rm", "-rf", "--", os.fspath(folder)], check=False, capture_output=True)

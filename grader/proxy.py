@@ -1,0 +1,333 @@
+"""The judge's view of a submission: objects that live in the worker, plain data that is here.
+
+``submission.PageFile(path).read_page(3, buffer)`` reads as if the submission were imported. It is
+not: each attribute read, call or index is one question to the worker, and what comes back is plain
+data of exact types, or another `Remote`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, NoReturn
+
+from grader.protocol import Handle, ProtocolViolation, Raised, Tag, decode_answer, encode
+from grader.transport import Transport, WorkerLost
+from meridian.errors import MeridianError
+
+__all__ = [
+    "Batch",
+    "Connection",
+    "Remote",
+    "RemoteBuffer",
+    "RemoteError",
+    "WrongType",
+    "remote_map",
+]
+
+_MAX_CHUNK = 256
+_MAX_ITEMS = 2_000_000
+_OWN = frozenset({"class_name", "fields"})
+
+
+class RemoteError(MeridianError):
+    """An exception that a call into the submission raised: its names and plain fields.
+
+    `where` is the submission's own line it came from, as ``"page.py:41"``.
+    """
+
+    def __init__(self, raised: Raised, call: str = "") -> None:
+        self.class_name = raised.class_name
+        self.mro = raised.mro
+        self.message = raised.message
+        self.fields = raised.fields
+        self.where = raised.where
+        self.call = call
+        super().__init__(f"{call or 'The call'} raised {self.class_name}: {self.message}")
+
+    def is_a(self, *names: str) -> bool:
+        """Whether its class, or a class it inherits from, has one of these names."""
+        return any(name in self.mro for name in names)
+
+
+class RemoteAttributeError(RemoteError, AttributeError):
+    """So that ``hasattr`` works on a `Remote`."""
+
+
+class RemoteTypeError(RemoteError, TypeError):
+    """So that ``list`` accepts a `Remote` that has no length."""
+
+
+class WrongType(MeridianError, TypeError):  # noqa: N818 - named for the state
+    """The submission gave something of another type than the call must give."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        self.expected = expected
+        self.got = got
+        super().__init__(f"Expected {expected}, got {got}")
+
+
+class Connection:
+    """One worker as a place to ask: numbers questions, caps answers, tracks handles."""
+
+    def __init__(
+        self, transport: Transport, *, first: int, max_handles: int, timeout_s: Callable[[], float]
+    ) -> None:
+        self._transport = transport
+        self._number = first
+        self._max_handles = max_handles
+        self._timeout_s = timeout_s
+        self._live: set[int] = set()
+        self._released: list[int] = []
+        self.alive = True
+        self.before: Callable[[], None] | None = None
+        """Called before every question."""
+
+    def ask(self, operation: str, *arguments: Any, label: str = "") -> Any:
+        """The value answered. Raises `RemoteError`, or `WorkerLost` when there is no answer."""
+        if self.before is not None:
+            self.before()
+        self._number += 1
+        released, self._released = self._released, []
+        head = [self._number, released, operation]
+        # The arguments travel as the items of one list; its tag is cut off on arrival.
+        payload = encode(head, list(arguments), self._refer)
+        answer = self._transport.ask(payload, self._timeout_s())
+        name = label if operation == "get" else ""
+        try:
+            value = decode_answer(answer, self._number, lambda handle: self._remote(handle, name))
+        except ProtocolViolation as error:
+            self.close()
+            raise WorkerLost("crashed", str(error)) from None
+        if type(value) is Raised:
+            raise _error(value, label)
+        return value
+
+    def release(self, number: int) -> None:
+        """Called when the judge drops a `Remote`; told to the worker with the next question."""
+        if self.alive:
+            self._live.discard(number)
+            self._released.append(number)
+
+    def close(self) -> None:
+        self.alive = False
+        self._transport.close()
+
+    def output(self) -> tuple[str, str]:
+        return self._transport.output()
+
+    def _refer(self, value: Any) -> list[Any]:
+        if isinstance(value, Remote):
+            if value._connection is not self:
+                raise ValueError(f"{value!r} belongs to another worker")
+            return [int(Tag.REFERENCE), value._number]
+        raise TypeError(f"Expected plain data or a Remote to send, got {type(value).__name__}")
+
+    def _remote(self, handle: Handle | int, label: str) -> Remote:
+        if type(handle) is not Handle or handle.id in self._live:
+            raise ProtocolViolation("a handle that is in use")
+        if len(self._live) >= self._max_handles:
+            raise ProtocolViolation("more objects than the judge holds")
+        self._live.add(handle.id)
+        return (RemoteBuffer if handle.kind == "buffer" else Remote)(self, handle, label)
+
+
+def _error(raised: Raised, label: str) -> RemoteError:
+    for name, cls in (("AttributeError", RemoteAttributeError), ("TypeError", RemoteTypeError)):
+        if name in raised.mro:
+            return cls(raised, label)
+    return RemoteError(raised, label)
+
+
+class Remote:
+    """An object of the submission, by reference. Comparing one is a mistake and says so.
+
+    `class_name` is its class; `fields` a snapshot of the plain fields of a NamedTuple, dataclass
+    or enum member, else ``None``. Reading a field of an immutable one asks no question.
+    """
+
+    __slots__ = ("__weakref__", "_connection", "_handle", "_label", "_number")
+
+    def __init__(self, connection: Connection, handle: Handle, label: str) -> None:
+        for name, value in (
+            ("_connection", connection),
+            ("_handle", handle),
+            ("_label", label or handle.class_name),
+            ("_number", handle.id),
+        ):
+            object.__setattr__(self, name, value)
+
+    def _ask(self, operation: str, *arguments: Any, label: str = "") -> Any:
+        return self._connection.ask(operation, self, *arguments, label=label or self._label)
+
+    @property
+    def class_name(self) -> str:
+        return str(self._handle.class_name)
+
+    @property
+    def fields(self) -> dict[str, Any] | None:
+        snapshot = self._handle.fields
+        return None if snapshot is None else dict(snapshot)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):  # pytest and pdb probe for these
+            raise AttributeError(name)
+        snapshot = self._handle.fields
+        if snapshot is not None and self._handle.kind != "object" and name in snapshot:
+            return snapshot[name]
+        return self._ask("get", name, label=f"{self._label}.{name}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OWN:
+            raise AttributeError(f"{name} is the judge's own")
+        self._ask("set", name, value)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._ask("call", arguments, keywords)
+
+    def __enter__(self) -> Any:
+        return self._ask("enter")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, WorkerLost) or not self._connection.alive:
+            return False
+        cause = None if kind is None else f"{kind.__name__} in the block"
+        return self._ask("exit", cause) is True
+
+    def __len__(self) -> int:
+        return _exactly(int, self._ask("len"), self._label)
+
+    def __bytes__(self) -> bytes:
+        return _exactly(bytes, self._ask("bytes", slice(None)), self._label)
+
+    def __int__(self) -> int:
+        return _exactly(int, self._ask("convert", "int"), self._label)
+
+    def __float__(self) -> float:
+        return _exactly(float, self._ask("convert", "float"), self._label)
+
+    def __str__(self) -> str:
+        return _exactly(str, self._ask("convert", "str"), self._label)
+
+    def __getitem__(self, key: Any) -> Any:
+        values = self._values()
+        return self._ask("item", key) if values is None else values[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._ask("set_item", key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._ask("delete_item", key)
+
+    def __contains__(self, value: Any) -> bool:
+        return _exactly(bool, self._ask("contains", value), self._label)
+
+    def __iter__(self) -> Iterator[Any]:
+        values = self._values()
+        return self._stream() if values is None else iter(values)
+
+    def __next__(self) -> Any:
+        items, end = self._ask("next", 1)
+        if items:
+            return items[0]
+        return _finish(end, self._label)
+
+    def _values(self) -> tuple[Any, ...] | None:
+        """The items of a NamedTuple, which its snapshot already has."""
+        snapshot = self._handle.fields
+        return tuple(snapshot.values()) if snapshot and self._handle.kind == "tuple" else None
+
+    def _stream(self) -> Iterator[Any]:
+        iterator = self._ask("iter")
+        chunk, seen = 1, 0
+        while True:
+            items, end = iterator._ask("next", chunk, label=self._label)
+            yield from items
+            seen += len(items)
+            if seen > _MAX_ITEMS or (not items and end is None):
+                raise WorkerLost("output", f"{self._label} does not stop giving items")
+            if end is not None:
+                try:
+                    _finish(end, self._label)
+                except StopIteration:
+                    return
+            chunk = min(chunk * 2, _MAX_CHUNK)
+
+    def __bool__(self) -> bool:
+        raise WrongType("plain data where a truth is asked", repr(self))
+
+    def __eq__(self, other: object) -> NoReturn:  # type: ignore[override]
+        raise WrongType("plain data to compare", repr(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{self.class_name} of the submission>"
+
+    def __del__(self) -> None:
+        self._connection.release(self._number)
+
+
+class RemoteBuffer(Remote):
+    """A bytearray or memoryview of the submission: slices read as bytes and are written through."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return _exactly(bytes, self._ask("bytes", key), self._label)
+        return _exactly(int, self._ask("item", key), self._label)
+
+    def view(self, start: int | None = None, stop: int | None = None) -> RemoteBuffer:
+        """A memoryview of a part, in the worker, to pass on."""
+        part = self._ask("view", start, stop)
+        assert isinstance(part, RemoteBuffer)
+        return part
+
+
+class Batch:
+    """One call repeated over arguments that already lie in the worker.
+
+    `run` is what a benchmark times: one question, no data in it or in its answer.
+    """
+
+    def __init__(self, connection: Connection, function: Remote, calls: Sequence[tuple[Any, ...]]):
+        self._batch = connection.ask("prepare", function, list(calls), label=function._label)
+
+    def run(self) -> None:
+        """Make the calls. Raises the first `RemoteError`."""
+        self._batch._ask("run")
+
+    def results(self) -> list[Any]:
+        """What the calls of the last `run` returned."""
+        return _exactly(list, self._batch._ask("results"), self._batch._label)
+
+
+def remote_map(
+    connection: Connection, function: Remote, calls: Sequence[tuple[Any, ...]]
+) -> list[Any]:
+    """One question, many calls; an exception is a `RemoteError` in the list."""
+    label = function._label
+    answers = _exactly(list, connection.ask("map", function, list(calls), label=label), label)
+    if len(answers) != len(calls):
+        connection.close()
+        raise WorkerLost("crashed", "Broken answer: not as many results as calls")
+    return [_error(item, label) if type(item) is Raised else item for item in answers]
+
+
+def _finish(end: Any, label: str) -> NoReturn:
+    if type(end) is list and len(end) == 1 and type(end[0]) is Raised:
+        raise _error(end[0], label)
+    raise StopIteration
+
+
+def _exactly(kind: type, value: Any, label: str) -> Any:
+    if type(value) is not kind:
+        got = value.class_name if isinstance(value, Remote) else type(value).__name__
+        raise WrongType(f"{kind.__name__} from {label}", got)
+    return value
