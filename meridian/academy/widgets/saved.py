@@ -23,6 +23,7 @@ from meridian.academy.widgets.base import HTML_MIME, VIEW_MIME
 __all__ = ["drop_views", "main", "pre_save_hook", "run_and_save"]
 
 CELL_TIMEOUT_S = 120
+KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
 
 def drop_views(notebook: MutableMapping[str, Any]) -> int:
@@ -60,10 +61,12 @@ def run_and_save(path: Path) -> int:
     from nbclient import NotebookClient
 
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    # Without it, JupyterLab opens the notebook with a dialog that asks for a kernel.
+    notebook.metadata["kernelspec"] = dict(KERNEL)
     NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
-        kernel_name="python3",
+        kernel_name=KERNEL["name"],
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": str(path.resolve().parent)}},

@@ -1,0 +1,225 @@
+"""A small driver for JupyterLab: what a learner does, as methods, without one ``sleep``.
+
+`Server` starts the lab on a free port with settings of its own; `Lab` is the page object. Both
+are context managers and leave nothing running.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_S = 60.0
+CELLS_S = 120.0
+
+
+class LabDidNotStart(RuntimeError):
+    """The server ended, or was not reachable, before its time was up."""
+
+    def __init__(self, command: Sequence[str], log: str) -> None:
+        self.command = list(command)
+        self.log = log
+        super().__init__(f"No lab after {START_S:g} s from {' '.join(command)}\n{log[-4000:]}")
+
+
+class Server:
+    """JupyterLab on `root`, with its own home so that no setting of the machine leaks in."""
+
+    def __init__(self, root: Path, home: Path, command: Sequence[str]) -> None:
+        self.root = root
+        self.home = home
+        self.command = list(command)
+        self.url = ""
+        self.token = ""
+
+    def __enter__(self) -> Server:
+        self.home.mkdir(parents=True, exist_ok=True)
+        runtime = self.home / "runtime"
+        environment = os.environ | {
+            "HOME": str(self.home),
+            "IPYTHONDIR": str(self.home / "ipython"),
+            "JUPYTER_CONFIG_DIR": str(self.home / "config"),
+            "JUPYTER_DATA_DIR": str(self.home / "data"),
+            "JUPYTER_RUNTIME_DIR": str(runtime),
+            "JUPYTERLAB_SETTINGS_DIR": str(self.home / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self.home / "workspaces"),
+        }
+        environment.pop("MERIDIAN_LAB", None)
+        self._log = (self.home / "server.log").open("w+")
+        self._process = subprocess.Popen(
+            self.command,
+            cwd=self.root,
+            env=environment,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            self._wait_until_listening(runtime)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _wait_until_listening(self, runtime: Path) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            for path in runtime.glob("jpserver-*.json"):
+                try:
+                    info = json.loads(path.read_text())
+                except ValueError:  # being written
+                    continue
+                self.url, self.token = info["url"], info["token"]
+                return
+            try:
+                self._process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        raise LabDidNotStart(self.command, self.log())
+
+    def log(self) -> str:
+        return (self.home / "server.log").read_text()
+
+    def close(self) -> None:
+        """End the server and every kernel below it."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        self._log.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def plain_lab() -> list[str]:
+    """The command for a bare JupyterLab, with none of the academy's own options."""
+    return [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.port=0",
+        "--LabApp.news_url=None",
+    ]
+
+
+class Lab:
+    """One browser page on a running lab."""
+
+    def __init__(self, page: Page, server: Server) -> None:
+        self.page = page
+        self.server = server
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, notebook: str) -> None:
+        """Open a notebook by its path below the server's root and wait for its kernel."""
+        self.page.goto(
+            f"{self.server.url}lab/tree/{quote(notebook)}?token={self.server.token}&reset"
+        )
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        expect(self.notebook).to_be_visible(timeout=START_S * 1000)
+        self.wait_idle()
+
+    @property
+    def notebook(self) -> Locator:
+        """The notebook in front."""
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+
+    @property
+    def outputs(self) -> Locator:
+        return self.notebook.locator(".jp-OutputArea")
+
+    def wait_idle(self, seconds: float = CELLS_S) -> None:
+        """Until the kernel of the notebook in front is idle."""
+        status = self.page.locator("#jp-main-statusbar").get_by_text("| Idle")
+        expect(status).to_be_visible(timeout=seconds * 1000)
+
+    def command(self, name: str) -> None:
+        """Run a command by its label in the command palette."""
+        self.page.keyboard.press("Control+Shift+C")
+        box = self.page.locator(".lm-CommandPalette-input:visible")
+        box.fill(name)
+        item = self.page.locator(".lm-CommandPalette-item:visible", has_text=name).first
+        item.click()
+
+    def run_all(self, seconds: float = CELLS_S) -> None:
+        """Run > Run All Cells, and wait until the last one is done."""
+        self.menu("Run", "Run All Cells")
+        expect(self.notebook.locator(".jp-InputPrompt", has_text="[*]:")).to_have_count(
+            0, timeout=seconds * 1000
+        )
+        self.wait_idle(seconds)
+
+    def menu(self, *labels: str) -> None:
+        """Walk the main menu: ``menu("Run", "Run All Cells")``."""
+        first, *rest = labels
+        self.page.locator(".lm-MenuBar-itemLabel", has_text=re.compile(f"^{first}$")).click()
+        for label in rest:
+            item = self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{label}"))
+            item.first.click()
+
+    def theme(self, name: str) -> None:
+        """Switch theme: ``"JupyterLab Dark"`` or ``"JupyterLab Light"``."""
+        self.menu("Settings", "Theme", name)
+        dark = "dark" in name.lower()
+        expect(self.page.locator("body")).to_have_attribute(
+            "data-jp-theme-light", "false" if dark else "true"
+        )
+
+    def save(self) -> None:
+        self.menu("File", "Save Notebook")
+
+    def screenshot(self, path: Path, of: Locator | None = None) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (of or self.page).screenshot(path=path)
+        return path
+
+
+@contextmanager
+def browser_on(server: Server, *, width: int = 1280, height: int = 900) -> Iterator[Lab]:
+    """A headless Chromium page on `server`; closed on exit, whatever happened."""
+    assert CHROMIUM, "find Chromium before you ask for a page"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(20_000)
+            yield Lab(page, server)
+        finally:
+            browser.close()
