@@ -16,7 +16,15 @@ import numpy.typing as npt
 
 from meridian.orbital.errors import ElementOutOfRange, TleError
 
-__all__ = ["TLE_DTYPE", "TLE_STRUCT", "Elements", "Records", "check_elements", "valid_rows"]
+__all__ = [
+    "TLE_DTYPE",
+    "TLE_STRUCT",
+    "Elements",
+    "Records",
+    "check_elements",
+    "round_to_text",
+    "valid_rows",
+]
 
 TLE_DTYPE = np.dtype(
     [
@@ -113,6 +121,27 @@ def valid_rows(records: Records) -> npt.NDArray[np.bool_]:
     text = (raw >= 0x20) & (raw <= 0x7E)
     ended = np.logical_and.accumulate((raw == 0)[:, ::-1], axis=1)[:, ::-1]
     return good & (text | ended).all(axis=1).reshape(good.shape)
+
+
+def round_to_text(records: Records) -> None:
+    """Round the rows of a `TLE_DTYPE` array, in place, to the decimals that TLE text shows,
+    and angles into [0, 360).
+
+    Each number becomes the float64 nearest to its text, so that writing and reading the rows
+    gives them back bit for bit.
+    """
+    check_dtype(records)
+    for name in ("epoch", "mean_motion"):
+        records[name] = np.rint(records[name] * 1e8) / 1e8
+    records["eccentricity"] = np.rint(records["eccentricity"] * 1e7) / 1e7
+    records["inclination"] = np.rint(records["inclination"] * 1e4) / 1e4
+    for name in ("raan", "arg_perigee", "mean_anomaly"):
+        records[name] = np.rint(records[name] * 1e4) / 1e4 % 360.0
+    size = np.abs(records["bstar"])
+    # Five digits: a mantissa below 1 and one digit of exponent.
+    shift = 4 - np.floor(np.log10(np.where(size > 0.0, size, 1.0))).astype(np.int64)
+    scale = np.array([float(f"1e{k}") for k in range(15)])[np.clip(shift, 0, 14)]
+    records["bstar"] = np.rint(records["bstar"] * scale) / scale
 
 
 def check_dtype(records: object) -> None:
