@@ -23,6 +23,7 @@ __all__ = [
     "epoch_from_key",
     "epoch_key",
     "epoch_to_datetime",
+    "epoch_to_jd",
     "epoch_to_unix_ns",
     "unix_ns_to_epoch",
 ]
@@ -134,6 +135,18 @@ def _calendar(days: npt.NDArray[Any]) -> tuple[IntArray, FloatArray]:
     position = np.searchsorted(_EVES_BY_TIME, days, side="left") - 1
     year = (position + 57) % 100
     return year.astype(np.int64), days - _EVES_BY_TIME[position].astype(np.float64)
+
+
+def epoch_to_jd(epoch: float) -> tuple[float, float]:
+    """Julian date as SGP4 takes it: a whole day ending in .5, and the fraction of that day.
+
+    A fraction that was written with eight decimals, as TLE text is, comes back as that decimal.
+    """
+    start, day = _split(epoch)
+    fraction, whole = math.modf(day)
+    if round(epoch, 8) == epoch:
+        fraction = round(fraction, 8)
+    return 2_440_587.5 + start + whole, fraction
 
 
 def epoch_to_datetime(epoch: float) -> datetime:

@@ -44,7 +44,8 @@ class States(NamedTuple):
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
         """Where there is a state."""
-        return self.error == 0
+        good: npt.NDArray[np.bool_] = self.error == 0
+        return good
 
 
 def unix_ns_to_jd(unix_ns: npt.ArrayLike) -> tuple[Floats, Floats]:

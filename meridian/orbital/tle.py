@@ -7,6 +7,7 @@ arrays and meet a `TleRecord` only at their edges.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from meridian.orbital.epoch import (
     epoch_from_key,
     epoch_key,
     epoch_to_datetime,
+    epoch_to_jd,
     epoch_to_unix_ns,
     unix_ns_to_epoch,
 )
@@ -71,6 +73,7 @@ __all__ = [
     "epoch_from_key",
     "epoch_key",
     "epoch_to_datetime",
+    "epoch_to_jd",
     "epoch_to_unix_ns",
     "format_tle_lines",
     "from_alpha5",
@@ -84,7 +87,8 @@ __all__ = [
     "validate_tle",
 ]
 
-_DAYS_1949_TO_1970 = 7306  # SGP4 counts from 31 December 1949
+_JD_1949 = 2_433_281.5  # SGP4 counts from 31 December 1949
+_RADIANS = math.pi / 180.0
 
 
 class TleRecord(msgspec.Struct, frozen=True):
@@ -165,22 +169,28 @@ class TleRecord(msgspec.Struct, frozen=True):
         """
         from sgp4.api import WGS72, Satrec
 
+        day, fraction = epoch_to_jd(self.epoch)
         satellite = Satrec()
         satellite.sgp4init(
             WGS72,
             "i",
             self.norad_id if self.norad_id <= MAX_ALPHA5 else 0,
-            epoch_key(self.epoch) + _DAYS_1949_TO_1970,
+            (day + fraction) - _JD_1949,
             self.bstar,
             0.0,
             0.0,
             self.eccentricity,
-            np.radians(self.arg_perigee),
-            np.radians(self.inclination),
-            np.radians(self.mean_anomaly),
-            self.mean_motion * (2.0 * np.pi / 1440.0),
-            np.radians(self.raan),
+            self.arg_perigee * _RADIANS,
+            self.inclination * _RADIANS,
+            self.mean_anomaly * _RADIANS,
+            self.mean_motion / (1440.0 / (2.0 * math.pi)),
+            self.raan * _RADIANS,
         )
+        # The sum above has lost microseconds, as it does in the reference code; times are
+        # counted from these, which have not.
+        satellite.jdsatepoch, satellite.jdsatepochF = day, fraction
+        satellite.epochyr = int(self.epoch // 1000.0)
+        satellite.epochdays = round(self.epoch % 1000.0, 11)  # what a float64 epoch resolves
         satellite.intldesg = self.intl_designator
         satellite.elnum = self.element_set
         satellite.revnum = self.rev_number
