@@ -11,7 +11,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 from grader.box import Spawn
 from grader.files import usage
 from grader.limits import Limits
+from grader.process import BoxProcess, readable
 from grader.protocol import HEADER, VERSION, ProtocolViolation, decode_answer, frame
 from grader.worker import EXIT_NO_MEMORY, Servant
 from meridian.errors import MeridianError
@@ -28,7 +28,6 @@ __all__ = ["BoxTransport", "LoopTransport", "Transport", "WorkerLost"]
 
 _TICK_S = 0.25
 _CHUNK = 1 << 16
-_REAP_S = 5.0
 _BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from grader.worker import main; main()"
 
 
@@ -87,13 +86,10 @@ class BoxTransport:
         self._limits = limits
         self._scratch = scratch
         self._lost: WorkerLost | None = None
-        self._inner: int | None = None  # pidfd of the box's first process
-        self._streams: dict[int, bytearray] = {}
-        self._printed = 0
+        self._started = False
         self._checked_s = time.monotonic()
         theirs_in, self._questions = os.pipe()
         self._answers, theirs_out = os.pipe()
-        self._info, theirs_info = os.pipe()
         settings = {
             "questions": theirs_in,
             "answers": theirs_out,
@@ -102,39 +98,34 @@ class BoxTransport:
             "path": [spawn.submission, *spawn.libraries],
             "scratch": spawn.scratch,
         }
-        prefix = [part.replace("{info}", str(theirs_info)) for part in spawn.argv]
-        # No site (-S), no user site (-s), no current folder (-P); the environment is ours alone.
-        command = [*prefix, "-P", "-s", "-S", "-c", _BOOT, json.dumps(settings), spawn.runtime]
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(theirs_in, theirs_out, theirs_info),
-                env=environment,
-                cwd=scratch,
-                start_new_session=True,
+            self._process = BoxProcess(
+                spawn,
+                # No site (-S), no user site (-s), no current folder (-P).
+                ["-P", "-s", "-S", "-c", _BOOT, json.dumps(settings), spawn.runtime],
+                scratch=scratch,
+                environment=environment,
+                limits=limits,
+                pass_fds=(theirs_in, theirs_out),
             )
+        except BaseException:
+            os.close(self._questions)
+            os.close(self._answers)
+            raise
         finally:
-            for fd in (theirs_in, theirs_out, theirs_info):
-                os.close(fd)
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._out, self._err = self._process.stdout.fileno(), self._process.stderr.fileno()
-        self._streams = {self._out: bytearray(), self._err: bytearray()}
+            os.close(theirs_in)
+            os.close(theirs_out)
         self._poll = select.poll()
-        for fd in (self._answers, self._out, self._err, self._questions):
-            os.set_blocking(fd, False)
-        for fd in (self._answers, self._out, self._err):
+        os.set_blocking(self._questions, False)
+        os.set_blocking(self._answers, False)
+        for fd in (self._answers, *self._process.streams):
             self._poll.register(fd, select.POLLIN)
-        self._started = False
 
     def start(self) -> None:
         """Wait for the worker's hello. Raises `WorkerLost` when it does not come."""
         if self._started:
             return
-        hello = self._exchange(b"", self._limits.start_s, "start")
+        hello = self._exchange(b"", self._limits.start_s, "the start")
         try:
             greeting = decode_answer(hello, 0, _no_handles)
             if type(greeting) is not dict or greeting.get("version") != VERSION:
@@ -142,13 +133,13 @@ class BoxTransport:
         except ProtocolViolation as error:
             raise self._end("crashed", str(error)) from None
         self._started = True
-        self._find_inner()
+        self._process.find_inner()
 
     def ask(self, payload: bytes, timeout_s: float) -> bytes:
         if self._lost is not None:
             raise self._lost
         self.start()
-        if _readable(self._answers, 0):
+        if readable(self._answers, 0):
             raise self._unasked()
         return self._exchange(frame(payload), timeout_s, "one question")
 
@@ -157,8 +148,7 @@ class BoxTransport:
             self._end("crashed", "The worker was ended")
 
     def output(self) -> tuple[str, str]:
-        out, err = (bytes(self._streams[fd]).decode(errors="replace") for fd in self._streams)
-        return out, err
+        return self._process.output()
 
     # -- one exchange --------------------------------------------------------------------------
 
@@ -167,7 +157,7 @@ class BoxTransport:
         deadline = time.monotonic() + timeout_s
         unsent = self._send(memoryview(data))
         received, due = bytearray(), -1
-        while True:
+        while due < 0 or len(received) < due:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise self._end("timeout", f"No answer within {timeout_s:g} s for {what}")
@@ -181,19 +171,14 @@ class BoxTransport:
             if due < 0 and len(received) >= HEADER.size:
                 due = HEADER.size + HEADER.unpack_from(received)[0]
                 if due - HEADER.size > self._limits.reply_bytes:
-                    raise self._end("output", f"An answer of {due} bytes: too large")
-            if 0 <= due <= len(received):
-                if len(received) > due:
-                    raise self._end("crashed", "It answered more than it was asked")
-                if time.monotonic() - self._checked_s > _TICK_S:
-                    self._check_scratch()
-                return bytes(received[HEADER.size :])
-            if time.monotonic() - self._checked_s > _TICK_S:
-                self._check_scratch()
-                if self._process.poll() is not None and not _readable(self._answers, 0):
-                    raise self._gone()  # what it left behind keeps the pipe open
+                    raise self._end("output", f"An answer of {due - HEADER.size} bytes: too large")
+            self._look_around()
+        if len(received) > due:
+            raise self._end("crashed", "It answered more than it was asked")
+        return bytes(received[HEADER.size :])
 
     def _send(self, data: memoryview) -> memoryview:
+        """Write what fits into the pipe; what is left is written when the pipe has room."""
         try:
             data = data[os.write(self._questions, data) :] if data else data
         except BlockingIOError:
@@ -215,27 +200,23 @@ class BoxTransport:
         received += chunk
         return bool(chunk)
 
+    def _drain(self, fd: int) -> None:
+        if not self._process.drain(fd):
+            self._poll.unregister(fd)
+        if self._process.printed_too_much:
+            cap = self._limits.output_bytes
+            raise self._end("output", f"Printed more than {cap} bytes")
+
     def _unasked(self) -> WorkerLost:
         """Something came, or the end, while no question was out."""
         if self._receive(bytearray()):
             return self._end("crashed", "It wrote to the answer channel without being asked")
         return self._gone()
 
-    def _drain(self, fd: int) -> None:
-        try:
-            chunk = os.read(fd, _CHUNK)
-        except BlockingIOError:
+    def _look_around(self) -> None:
+        """Now and then: is the process alive, is the scratch folder within its limit?"""
+        if time.monotonic() - self._checked_s < _TICK_S:
             return
-        if not chunk:
-            self._poll.unregister(fd)
-            return
-        kept = self._streams[fd]
-        kept += chunk[: max(0, self._limits.output_kept_bytes - len(kept))]
-        self._printed += len(chunk)
-        if self._printed > self._limits.output_bytes:
-            raise self._end("output", f"Printed more than {self._limits.output_bytes} bytes")
-
-    def _check_scratch(self) -> None:
         used = usage(self._scratch)
         self._checked_s = time.monotonic()
         if used.bytes > self._limits.scratch_bytes:
@@ -243,46 +224,23 @@ class BoxTransport:
             raise self._end("output", f"Wrote more than {cap} bytes of files")
         if used.too_many:
             raise self._end("output", f"Made more than {used.entries - 1} files")
+        if self._process.status() is not None and not readable(self._answers, 0):
+            raise self._gone()  # what it left behind keeps the pipe open
 
     # -- the end -------------------------------------------------------------------------------
 
     def _gone(self) -> WorkerLost:
         """The answer pipe closed: find out how the process ended."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_TICK_S)
-        return self._end(*_cause(self._process.poll()))
+        return self._end(*_cause(self._process.wait(_TICK_S)))
 
     def _end(self, outcome: str, message: str) -> WorkerLost:
-        """Kill the worker and all it started, wait until they are gone, remember why."""
-        if self._lost is not None:
-            return self._lost
-        self._lost = WorkerLost(outcome, message)
-        self._find_inner()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.wait()
-        if self._inner is not None:
-            _readable(self._inner, _REAP_S)
-            os.close(self._inner)
-        for fd in (self._out, self._err):
-            with contextlib.suppress(OSError, WorkerLost):
-                self._drain(fd)
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-        for fd in (self._questions, self._answers, self._info):
-            os.close(fd)
+        """End the process and remember why."""
+        if self._lost is None:
+            self._lost = WorkerLost(outcome, message)
+            self._process.end()
+            os.close(self._questions)
+            os.close(self._answers)
         return self._lost
-
-    def _find_inner(self) -> None:
-        """Hold on to the first process inside the box: when it is dead, all of them are."""
-        if self._inner is not None or not hasattr(os, "pidfd_open"):
-            return
-        text = os.read(self._info, 4096) if _readable(self._info, 0) else b""
-        if text:
-            with contextlib.suppress(ProcessLookupError, ValueError, KeyError):
-                self._inner = os.pidfd_open(json.loads(text)["child-pid"])
 
 
 def _cause(status: int | None) -> tuple[str, str]:
@@ -297,12 +255,6 @@ def _cause(status: int | None) -> tuple[str, str]:
     if 0 < number < signal.NSIG:
         return "crashed", f"Ended by {signal.Signals(number).name} in the middle of a question"
     return "crashed", f"Left with exit status {status} in the middle of a question"
-
-
-def _readable(fd: int, timeout_s: float) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(timeout_s * 1000))
 
 
 def _no_handles(_: Any) -> Any:

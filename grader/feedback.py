@@ -1,0 +1,2 @@
+def feedback_html(report, title, out):
+    return ""

@@ -1,0 +1,373 @@
+"""One job: a submission goes in, a signed report comes out, whatever the submission does.
+
+    collect -> audit -> acceptance -> notebook -> benchmark -> report
+
+Each stage is one method that adds its part to the report. A refusal, a crash, a limit that was
+hit: all are outcomes inside the report. What raises is the grader's own trouble: an unusable box,
+a suite that does not fit its capstone, a folder that cannot be written.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from grader.audit import audit
+from grader.box import Box, BoxUnavailable, detect, open_box
+from grader.collect import Collected, SubmissionRefused, collect
+from grader.feedback import feedback_html
+from grader.files import remove_tree
+from grader.judge import Judge, Verdict, combine, explain, run_suite
+from grader.limits import Limits
+from grader.race import Race
+from grader.report import (
+    BenchmarkEntry,
+    CriterionReport,
+    NotebookReport,
+    Outcome,
+    Report,
+    lab_key,
+    write_file,
+)
+from grader.submission import Submission
+from grader.workers import Workshop, library_folders
+from meridian.academy.curriculum import Capstone, lab_root, load
+
+__all__ = ["JobSpec", "run_one"]
+
+Mode = Literal["submit", "check", "bench"]
+_STAGES = ("collect", "audit", "acceptance", "notebook", "benchmark", "report")
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What to judge, how, and where to put the report.
+
+    `mode`: ``"check"`` judges without notebook and benchmarks, ``"bench"`` the benchmarks alone.
+    `box`: ``"auto"``, ``"bwrap"``, ``"rlimits"``, or ``"none"`` (this process; `trusted` only).
+    `trusted` skips the import audit and lets the code import everything that is installed, the
+    judged system included: for judging `meridian` itself. `seed` replays a report's seed. The
+    last five default to what the course index and the lab's folder say about `capstone`.
+    """
+
+    capstone: str
+    submission: Path
+    out: Path
+    mode: Mode = "submit"
+    learner: str = "local"
+    attempt: int = 1
+    seed: str | None = None
+    box: str = "auto"
+    trusted: bool = False
+    on_event: Callable[[dict[str, Any]], None] | None = None
+    limits: Limits = Limits()
+    definition: Capstone | None = None
+    suite: Path | None = None
+    notebook: Path | None = None
+    key: bytes | None = None
+
+
+def run_one(spec: JobSpec) -> Report:
+    """Judge one submission; write ``report.json``, ``feedback.html`` and plots to ``spec.out``.
+
+    Raises `BoxUnavailable`, `SuiteError`, `UnknownKey`, `ValueError` for a bad spec, `OSError`.
+    """
+    job = _Job(_completed(spec))
+    work = Path(tempfile.mkdtemp(prefix="meridian-job-"))
+    try:
+        return job.run(work)
+    finally:
+        remove_tree(work)
+
+
+def _completed(spec: JobSpec) -> JobSpec:
+    """`spec` with everything that the course index knows filled in."""
+    if spec.mode not in ("submit", "check", "bench"):
+        raise ValueError(f"Expected mode 'submit', 'check' or 'bench', got {spec.mode!r}")
+    if spec.box == "none" and not spec.trusted:
+        raise ValueError("Only trusted code may run without a box")
+    if None not in (spec.definition, spec.suite, spec.key):
+        return spec
+    root = lab_root()
+    module = load(root).module(spec.capstone)
+    notebook = root / module.solution / "capstone.ipynb"
+    return msgspec.structs.replace(
+        spec,
+        definition=spec.definition or module.capstone,
+        suite=spec.suite or root / module.acceptance,
+        notebook=spec.notebook or (notebook if notebook.exists() else None),
+        key=spec.key or lab_key(root / ".meridian"),
+    )
+
+
+def draw_seed(key: bytes, learner: str, attempt: int, capstone: str) -> str:
+    """Hidden inputs differ by learner and attempt, and nobody without the key can foresee them."""
+    text = "\0".join((learner, str(attempt), capstone)).encode()
+    return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]
+
+
+class _Job:
+    """The state of one `run_one`: what the stages hand to each other."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        assert spec.definition is not None
+        assert spec.suite is not None
+        assert spec.key is not None
+        self.spec = spec
+        self.capstone = spec.definition
+        self.suite = spec.suite
+        self.key = spec.key
+        self.seed = spec.seed or draw_seed(spec.key, spec.learner, spec.attempt, spec.capstone)
+        self.box: Box | None = None if spec.box == "none" else _permitted(spec)
+        self.race = Race(self.seed, lambda name: self.say("benchmark", name))
+        self.verdicts: list[Verdict] = []
+        self.details: list[str] = []
+        self.notebook = NotebookReport()
+        self.benchmarks: list[BenchmarkEntry] = []
+        self.collected: Collected | None = None
+        self.refusal: tuple[Outcome, str] | None = None
+        self.deadline = time.monotonic() + spec.limits.job_s
+
+    # -- the pipeline ----------------------------------------------------------------------------
+
+    def run(self, work: Path) -> Report:
+        started = datetime.datetime.now(datetime.UTC)
+        start_s = time.monotonic()
+        mode = self.spec.mode
+        try:
+            code = self.collect(work)
+            self.audit(code)
+            workshop = self.workshop(code, work)
+            self.probe(workshop)
+            if mode != "bench":
+                self.acceptance(workshop, work)
+            if mode == "submit":
+                self.run_notebook(workshop)
+            if mode != "check":
+                self.benchmark(workshop, work)
+        except SubmissionRefused as error:
+            self.refusal = ("refused", str(error))
+        self.say("report", "")
+        report = self.report(started.isoformat(timespec="seconds"))
+        report.duration_s = round(time.monotonic() - start_s, 3)
+        report.sign(self.key)
+        self.write(report)
+        return report
+
+    def collect(self, work: Path) -> Path:
+        self.say("collect", "")
+        work.chmod(0o755)  # a box as another user passes through it
+        code = work / "submission"
+        self.collected = collect(self.spec.submission, code, self.capstone.package)
+        return code
+
+    def audit(self, code: Path) -> None:
+        self.say("audit", "")
+        assert self.collected is not None
+        if not self.spec.trusted:
+            allowed = self.capstone.allowed_imports
+            audit(code, self.collected.files, self.capstone.package, allowed)
+
+    def probe(self, workshop: Workshop) -> None:
+        """Import the package once, so that one cause is told once and not by every test."""
+        submission = Submission(workshop, self.capstone.package)
+        try:
+            submission.module()
+        except Exception as error:
+            outcome, message, _ = explain(error)
+            self.refusal = outcome, message
+        finally:
+            submission.close()
+
+    def acceptance(self, workshop: Workshop, work: Path) -> None:
+        chosen = [*self.capstone.criteria, *self.capstone.bonus]
+        self.judge("acceptance", [c.id for c in chosen if not c.benchmark], workshop, work)
+
+    def benchmark(self, workshop: Workshop, work: Path) -> None:
+        chosen = [*self.capstone.criteria, *self.capstone.bonus]
+        self.judge("benchmark", [c.id for c in chosen if c.benchmark], workshop, work)
+        self.benchmarks = self.race.finish(self.spec.out)
+
+    def run_notebook(self, workshop: Workshop) -> None:
+        self.say("notebook", "")
+        assert self.collected is not None
+        if self.spec.notebook is None or self.box is None or self.refusal is not None:
+            return
+        from grader.notebook import judge_notebook
+
+        self.notebook = judge_notebook(
+            master=self.spec.notebook,
+            submitted=workshop.code / "capstone.ipynb" if self.collected.has_notebook else None,
+            workshop=workshop,
+            on_cell=lambda done, total: self.say("notebook", f"cell {done}", done, total),
+        )
+
+    def judge(self, stage: str, criteria: list[str], workshop: Workshop, work: Path) -> None:
+        self.say(stage, "")
+        if self.refusal is not None or not criteria:
+            return
+        judge = Judge(
+            package=self.capstone.package,
+            workshop=workshop,
+            peers=self.peers(workshop, work),
+            peer_module=self.peer_module,
+            seed=self.seed,
+            race=self.race,
+            selected=frozenset(criteria),
+            on_verdict=lambda done, total, what: self.say(stage, f"criterion {what}", done, total),
+        )
+        run_suite(self.suite, self.capstone, judge)
+        self.verdicts += judge.verdicts.values()
+        self.details += [
+            f"{name}: {v.outcome}\n{v.detail}\n" for name, v in judge.verdicts.items() if v.detail
+        ]
+
+    # -- what the stages work with ---------------------------------------------------------------
+
+    def workshop(self, code: Path, work: Path) -> Workshop:
+        spec, libraries = self.spec, library_folders()
+        third_party = set(self.capstone.allowed_imports) - set(sys.stdlib_module_names)
+        here = Path(__file__).parents[1]
+        return Workshop(
+            code,
+            work,
+            box=self.box,
+            limits=spec.limits,
+            seed=self.seed,
+            deadline=self.deadline,
+            extra=(*libraries, here) if spec.trusted else libraries if third_party else (),
+            # An installed copy of what is to be written, and of the suites, must not be found.
+            hidden=()
+            if spec.trusted
+            else tuple(folder / name for folder in libraries for name in ("meridian", "grader")),
+        )
+
+    @property
+    def peer_module(self) -> str:
+        return self.suite.stem.replace("test_", "peer_", 1)
+
+    def peers(self, workshop: Workshop, work: Path) -> Workshop | None:
+        """The suite's peer file, ``peer_storage.py`` beside ``test_storage.py``, in its own box."""
+        source = self.suite.with_name(f"{self.peer_module}.py")
+        if not source.exists():
+            return None
+        folder = work / "peers"
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(source, folder / source.name)
+        return workshop.other(folder, library_folders())
+
+    def say(self, stage: str, message: str, done: int = 0, total: int = 0) -> None:
+        if self.spec.on_event is None:
+            return
+        if not total:
+            done, total = _STAGES.index(stage), len(_STAGES)
+        self.spec.on_event(
+            {"event": "stage", "stage": stage, "done": done, "total": total, "message": message}
+        )
+
+    # -- the report ------------------------------------------------------------------------------
+
+    def report(self, started_at: str) -> Report:
+        spec = self.spec
+        criteria = [self.entry(c) for c in self.capstone.criteria]
+        extras = [self.entry(c) for c in self.capstone.bonus]
+        self.tell_refusal(criteria, extras)
+        earned = sum(entry.score for entry in criteria)
+        bonus = min(float(self.capstone.bonus_cap), sum(entry.score for entry in extras))
+        judged = [c for c in self.capstone.criteria if self.judges(c.benchmark)]
+        maximum = float(sum(c.points for c in judged))
+        by_id = {entry.id: entry for entry in criteria}
+        score = round(min(maximum, earned + bonus), 2)
+        required = all(by_id[c.id].outcome == "passed" for c in judged if c.required)
+        return Report(
+            capstone=spec.capstone,
+            score=score,
+            max_score=maximum,
+            bonus=round(bonus, 2),
+            passed=bool(maximum) and required and score * 100 >= self.capstone.pass_mark * maximum,
+            box=self.box.tier if self.box is not None else "none",
+            seed=self.seed,
+            submission_sha256=self.collected.sha256 if self.collected else "",
+            criteria=[*criteria, *extras],
+            notebook=self.notebook,
+            benchmarks=self.benchmarks,
+            environment=self.environment(),
+            started_at=started_at,
+            duration_s=0,
+        )
+
+    def judges(self, is_benchmark: bool) -> bool:
+        """Whether this mode judges criteria of this kind."""
+        return {"submit": True, "check": not is_benchmark, "bench": is_benchmark}[self.spec.mode]
+
+    def entry(self, criterion: Any) -> CriterionReport:
+        return combine(criterion, [v for v in self.verdicts if v.criterion == criterion.id])
+
+    def tell_refusal(self, criteria: list[CriterionReport], extras: list[CriterionReport]) -> None:
+        """One cause that stopped everything is told in full by the first criterion only."""
+        if self.refusal is None:
+            return
+        outcome, message = self.refusal
+        kinds = {c.id: c.benchmark for c in (*self.capstone.criteria, *self.capstone.bonus)}
+        first = ""
+        for entry in (*criteria, *extras):
+            if self.judges(kinds[entry.id]):
+                entry.outcome = outcome
+                entry.message = f"Not judged, see criterion {first}" if first else message
+                first = first or entry.id
+
+    def environment(self) -> dict[str, Any]:
+        best = detect()
+        return {
+            "python": sys.version.split()[0],
+            "platform": sys.platform,
+            "cores": os.cpu_count(),
+            "mode": self.spec.mode,
+            "learner": self.spec.learner,
+            "attempt": self.spec.attempt,
+            "trusted": self.spec.trusted,
+            "grader_sha256": _digest(Path(__file__).parent, self.suite),
+            "box_reason": best.reason,
+            "box_fix": best.fix,
+        }
+
+    def write(self, report: Report) -> None:
+        out = self.spec.out
+        out.mkdir(parents=True, exist_ok=True)
+        page = feedback_html(report, self.capstone.title, out)
+        write_file(out / "feedback.html", page.encode())
+        if self.spec.trusted:
+            write_file(out / "judge.log", "\n".join(self.details).encode())
+        report.write(out / "report.json")
+        if self.spec.on_event is not None:
+            self.spec.on_event({"event": "report", "path": str(out / "report.json")})
+
+
+def _permitted(spec: JobSpec) -> Box:
+    """The box for this job. Without walls, only the learner's own work may be judged."""
+    box = open_box(spec.box)
+    if box.tier == "rlimits" and spec.learner != "local":
+        best = detect()
+        raise BoxUnavailable(
+            "bwrap", best.reason or "rlimits was asked for", best.fix or "Ask for bwrap."
+        )
+    return box
+
+
+def _digest(*places: Path) -> str:
+    """One hash of the judging code: equal hash, equal submission, equal seed: equal verdict."""
+    digest = hashlib.sha256()
+    for place in places:
+        for file in sorted(place.glob("*.py")) if place.is_dir() else [place]:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,143 @@
+"""One boxed process: started with nothing but what it needs, ended with everything it started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import select
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from grader.box import Spawn
+from grader.limits import Limits
+
+__all__ = ["BoxProcess", "readable"]
+
+_CHUNK = 1 << 16
+_REAP_S = 5.0
+_MARK = "MERIDIAN_BOX"
+
+
+class BoxProcess:
+    """Captures stdout and stderr apart, cut to a limit; kills without leaving anything behind."""
+
+    def __init__(
+        self,
+        spawn: Spawn,
+        arguments: Sequence[str],
+        *,
+        scratch: Path,
+        environment: Mapping[str, str],
+        limits: Limits,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self._limits = limits
+        self._contained = spawn.info
+        self._mark = f"{_MARK}={secrets.token_hex(8)}"
+        self._inner: int | None = None  # pidfd of the box's first process
+        self._ended = False
+        self.printed = 0
+        self._info, theirs = os.pipe()
+        argv = [part.replace("{info}", str(theirs)) for part in spawn.argv]
+        name, _, value = self._mark.partition("=")
+        try:
+            self._process = subprocess.Popen(
+                [*argv, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(*pass_fds, theirs),
+                env={**environment, name: value},
+                cwd=scratch,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._info)
+            raise
+        finally:
+            os.close(theirs)
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.streams = (self._process.stdout.fileno(), self._process.stderr.fileno())
+        self._kept = {fd: bytearray() for fd in self.streams}
+        for fd in self.streams:
+            os.set_blocking(fd, False)
+
+    def status(self) -> int | None:
+        """The exit status, ``None`` while it runs."""
+        return self._process.poll()
+
+    def wait(self, timeout_s: float) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return self._process.poll()
+
+    def drain(self, fd: int) -> bool:
+        """Take what was printed to `fd`; ``False`` when it is closed."""
+        try:
+            chunk = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return True
+        kept = self._kept[fd]
+        kept += chunk[: max(0, self._limits.output_kept_bytes - len(kept))]
+        self.printed += len(chunk)
+        return bool(chunk)
+
+    @property
+    def printed_too_much(self) -> bool:
+        return self.printed > self._limits.output_bytes
+
+    def output(self) -> tuple[str, str]:
+        """What it printed to stdout and stderr, cut."""
+        out, err = (bytes(kept).decode(errors="replace") for kept in self._kept.values())
+        return out, err
+
+    def find_inner(self) -> None:
+        """Hold on to the first process inside the box: when it is dead, all of them are."""
+        if self._inner is not None or not self._contained:
+            return
+        text = os.read(self._info, 4096) if readable(self._info, 0) else b""
+        if text:
+            with contextlib.suppress(ProcessLookupError, ValueError, KeyError):
+                self._inner = os.pidfd_open(json.loads(text)["child-pid"])
+
+    def end(self) -> None:
+        """SIGKILL to all of it; return when all of it is gone. Ending twice is harmless."""
+        if self._ended:
+            return
+        self._ended = True
+        self.find_inner()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        if self._inner is not None:
+            readable(self._inner, _REAP_S)
+            os.close(self._inner)
+        elif not self._contained:
+            _kill_marked(self._mark)
+        for fd in self.streams:
+            self.drain(fd)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        os.close(self._info)
+
+
+def readable(fd: int, timeout_s: float) -> bool:
+    """Whether `fd` can be read, or has ended, within `timeout_s`."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
+
+
+def _kill_marked(mark: str) -> None:
+    """Without namespaces, a daemon that left its group is still known by its environment."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
