@@ -50,7 +50,7 @@ class CheckRecord(_Table, frozen=True):
 
 
 class SubmissionRecord(_Table, frozen=True):
-    """One submission of a capstone. `path` is the folder of its report."""
+    """One submission of a capstone: `score` includes `bonus`, `path` is its report's folder."""
 
     at: str
     score: float
@@ -68,7 +68,6 @@ class CapstoneRecord(_Table, frozen=True):
     submissions: tuple[SubmissionRecord, ...] = ()
     opened_locked_at: tuple[str, ...] = ()
     resets: tuple[str, ...] = ()
-    hints: _Count = 0
 
     @property
     def best(self) -> SubmissionRecord | None:
@@ -90,7 +89,7 @@ class Record(_Table, frozen=True):
 
 
 def _worth(submission: SubmissionRecord) -> tuple[bool, float]:
-    return submission.passed, submission.score + submission.bonus
+    return submission.passed, submission.score
 
 
 def merge(mine: Record, other: Record) -> Record:
@@ -136,5 +135,4 @@ def _merge_capstones(a: CapstoneRecord | None, b: CapstoneRecord | None) -> Caps
         submissions=tuple(sorted(submissions.values(), key=lambda s: s.at)),
         opened_locked_at=tuple(sorted({*a.opened_locked_at, *b.opened_locked_at})),
         resets=tuple(sorted({*a.resets, *b.resets})),
-        hints=max(a.hints, b.hints),
     )

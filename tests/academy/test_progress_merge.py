@@ -52,7 +52,6 @@ CAPSTONES = st.builds(
     ),
     opened_locked_at=st.just(()),
     resets=st.just(()),
-    hints=st.integers(0, 5),
 )
 RECORDS = st.builds(
     Record,

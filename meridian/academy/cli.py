@@ -1,0 +1,75 @@
+"""The command ``meridian``: every step of the course in a terminal.
+
+Nothing heavy is imported before a command runs, so that help and completion answer at once.
+Exit status: 0 done or passed, 1 a verdict that is not passed (or a machine that is not fit),
+2 wrong use or an error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from meridian import __version__
+from meridian.academy.commands import capstone, carry, doctor, lab, quiz, where
+from meridian.errors import MeridianError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="meridian",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: readable on any terminal, and 200 ms sooner
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+)
+
+app.command("lab")(lab.lab)
+app.command("doctor")(doctor.doctor)
+app.command("next")(where.next_)
+app.command("quiz")(quiz.quiz)
+app.command("check")(capstone.check)
+app.command("bench")(capstone.bench)
+app.command("submit")(capstone.submit)
+app.command("reset")(carry.reset)
+app.command("status")(where.status)
+app.command("map")(where.map_)
+app.command("export")(carry.export)
+app.command("import")(carry.import_)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"meridian {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def meridian(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Meridian Space Academy: learn production systems by building them.
+
+    \b
+    First time here:   meridian lab        opens JupyterLab on the course map
+    Then, any time:    meridian next       names the one thing to do now
+
+    Each command explains itself: meridian COMMAND --help
+    """
+
+
+def main() -> None:
+    """Run the command line; errors that Meridian raises on purpose become one line and status 2."""
+    try:
+        app(prog_name="meridian")
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        sys.stderr.close()
+        sys.exit(2)
+    except (MeridianError, OSError) as error:
+        print(f"meridian: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""One module per group of commands. Heavy imports belong inside the functions."""

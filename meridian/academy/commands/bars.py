@@ -1,0 +1,78 @@
+"""How far a job is: bars on a terminal, one line a stage in a log, JSON lines for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from meridian.academy.commands.shared import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["STAGES", "OnEvent", "bars_or_lines", "stage_bars", "stage_lines"]
+
+OnEvent: TypeAlias = Callable[[dict[str, Any]], None]
+STAGES = {
+    "collect": "Collecting the files",
+    "audit": "Reading the imports",
+    "acceptance": "Asking questions",
+    "notebook": "Running the notebook",
+    "benchmark": "Racing",
+    "report": "Writing the report",
+}
+
+
+@contextmanager
+def stage_bars(out: Console) -> Iterator[OnEvent]:
+    """One bar a stage, in place, gone when the job is done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[message]}", markup=False),
+    )
+    with Progress(*columns, console=out, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event.get("event") != "stage":
+                return
+            stage = event["stage"]
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(STAGES.get(stage, stage), total=None, message="")
+            bars.update(
+                tasks[stage],
+                completed=event.get("done", 0),
+                total=event.get("total") or None,
+                message=event.get("message") or "",
+            )
+
+        yield on_event
+
+
+@contextmanager
+def stage_lines(out: Console) -> Iterator[OnEvent]:
+    """One line when a stage begins: readable in a log and on a dumb terminal."""
+    seen: set[str] = set()
+
+    def on_event(event: dict[str, Any]) -> None:
+        stage = event.get("stage")
+        if event.get("event") == "stage" and isinstance(stage, str) and stage not in seen:
+            seen.add(stage)
+            out.print(f"{STAGES.get(stage, stage)} ...", markup=False)
+
+    yield on_event
+
+
+@contextmanager
+def bars_or_lines() -> Iterator[OnEvent]:
+    """Bars where they can be drawn, else lines; on standard error, which is not the result."""
+    out = console(stderr=True)
+    animated = out.is_terminal and not out.is_dumb_terminal
+    with (stage_bars if animated else stage_lines)(out) as on_event:
+        yield on_event

@@ -1,0 +1,118 @@
+"""What several commands need: arguments with completion, the learner's record, output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meridian.errors import MeridianError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from meridian.academy.curriculum import Curriculum, Module
+    from meridian.academy.progress import ProgressStore
+
+__all__ = [
+    "AnywayOption",
+    "CapstoneKey",
+    "JsonOption",
+    "LessonKey",
+    "NotAvailable",
+    "UsageError",
+    "available_module",
+    "console",
+    "open_lab",
+    "print_json",
+]
+
+
+class UsageError(MeridianError, ValueError):
+    """The command cannot do that; `fix` says what to do instead."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        self.problem = problem
+        self.fix = fix
+        super().__init__(f"{problem}. {fix}")
+
+
+class NotAvailable(MeridianError, LookupError):
+    """The module is planned, not built."""
+
+    def __init__(self, key: str, available: list[str]) -> None:
+        self.key = key
+        self.available = available
+        super().__init__(f"{key} is planned, not available yet. Available: {', '.join(available)}")
+
+
+def _complete(kind: str) -> Callable[[str], list[str]]:
+    def keys(incomplete: str) -> list[str]:
+        from meridian.academy.curriculum import load
+
+        modules = [module for module in load().modules() if module.available]
+        found = [module.key for module in modules]
+        if kind == "lesson":
+            found = [lesson.key for module in modules for lesson in module.lessons]
+        return [key for key in found if key.startswith(incomplete)]
+
+    return keys
+
+
+LessonKey = Annotated[
+    str,
+    typer.Argument(
+        metavar="LESSON",
+        help="Key of a lesson, such as database/01-storage/1.",
+        autocompletion=_complete("lesson"),
+    ),
+]
+CapstoneKey = Annotated[
+    str,
+    typer.Argument(
+        metavar="CAPSTONE",
+        help="Key of a module, such as database/01-storage.",
+        autocompletion=_complete("module"),
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+AnywayOption = Annotated[
+    bool,
+    typer.Option(
+        "--anyway", help="Open a capstone whose lessons are not passed. Noted in your record."
+    ),
+]
+
+
+def open_lab() -> tuple[Curriculum, ProgressStore]:
+    """The course of this lab and the learner's record in it."""
+    from meridian.academy.curriculum import load
+    from meridian.academy.progress import ProgressStore
+
+    course = load()
+    return course, ProgressStore(curriculum=course)
+
+
+def available_module(course: Curriculum, key: str) -> Module:
+    """The module `key`, if it can be worked on. Raises `UnknownKey` or `NotAvailable`."""
+    module = course.module(key)
+    if not module.available:
+        raise NotAvailable(key, [m.key for m in course.modules() if m.available])
+    return module
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that stays readable in a pipe, on a dumb terminal and without colour."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as indented JSON on standard output."""
+    import msgspec
+
+    encoded = msgspec.json.encode(value, enc_hook=str)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
