@@ -2,7 +2,7 @@
 
 24045.5 is noon UTC on day 45 of 2024. Two digits of year, so years below 57 are 20xx (Sputnik flew
 in 1957), and the number itself does not sort: 99365.0 is a day before 00001.0. Compare
-:func:`epoch_key`. A float64 holds such a number to 0.3 us; TLE text to 0.864 ms.
+:func:`epoch_key`. A float64 holds such a number to about a microsecond; TLE text to 0.864 ms.
 
 Every function takes one value or an array, and gives back the same shape.
 """

@@ -164,8 +164,8 @@ class TleRecord(msgspec.Struct, frozen=True):
     def to_satrec(self) -> Satrec:
         """The object of the `sgp4` package, initialised with WGS-72 as TLEs are made for.
 
-        An id that TLE text cannot hold (above 339999) is shown as 0 there: `sgp4` stores the
-        five columns. Elements that make no orbit show in the ``error`` of the result.
+        An id that TLE text cannot hold (above 339999) is shown as 0 there, for `sgp4` keeps the
+        five columns of text. Elements that make no orbit show in the ``error`` of the result.
         """
         from sgp4.api import WGS72, Satrec
 
@@ -174,7 +174,7 @@ class TleRecord(msgspec.Struct, frozen=True):
         satellite.sgp4init(
             WGS72,
             "i",
-            self.norad_id if self.norad_id <= MAX_ALPHA5 else 0,
+            0,
             (day + fraction) - _JD_1949,
             self.bstar,
             0.0,
@@ -186,11 +186,13 @@ class TleRecord(msgspec.Struct, frozen=True):
             self.mean_motion / (1440.0 / (2.0 * math.pi)),
             self.raan * _RADIANS,
         )
+        # `sgp4init` writes 180000 as "I0000", a letter that Alpha-5 does not have.
+        satellite.satnum_str = to_alpha5(self.norad_id if self.norad_id <= MAX_ALPHA5 else 0)
         # The sum above has lost microseconds, as it does in the reference code; times are
         # counted from these, which have not.
         satellite.jdsatepoch, satellite.jdsatepochF = day, fraction
         satellite.epochyr = int(self.epoch // 1000.0)
-        satellite.epochdays = round(self.epoch % 1000.0, 11)  # what a float64 epoch resolves
+        satellite.epochdays = int(self.epoch % 1000.0) + fraction
         satellite.intldesg = self.intl_designator
         satellite.elnum = self.element_set
         satellite.revnum = self.rev_number
