@@ -11,10 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meridian.database.storage.buffer_pool import *  # noqa: F403
     from meridian.database.storage.errors import *  # noqa: F403
     from meridian.database.storage.io_stats import *  # noqa: F403
     from meridian.database.storage.page import *  # noqa: F403
     from meridian.database.storage.page_file import *  # noqa: F403
+    from meridian.database.storage.pinned_page import *  # noqa: F403
+    from meridian.database.storage.policies import *  # noqa: F403
+    from meridian.database.storage.pool_stats import *  # noqa: F403
     from meridian.database.storage.rid import *  # noqa: F403
 
 _EXPORTS = {
@@ -52,6 +56,10 @@ _EXPORTS = {
         "seal",
         "verify",
     ),
+    "buffer_pool": ("BufferPool",),
+    "pinned_page": ("PinnedPage",),
+    "policies": ("Clock", "Lru", "Policy", "TwoQueue", "make_policy"),
+    "pool_stats": ("PoolStatistics", "PoolStats"),
     "io_stats": ("IoStatistics", "IoStats"),
     "page_file": ("PageFile",),
     "rid": ("RecordId",),

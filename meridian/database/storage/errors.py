@@ -12,7 +12,7 @@
     ├── FileLocked         (BlockingIOError)
     ├── PageOutOfRange     (IndexError)
     ├── PoolExhausted      (RuntimeError)
-    ├── PinError           (RuntimeError)
+    ├── PinError           (ValueError)
     ├── PinLeak            (RuntimeError)
     ├── RecordTooLarge     (ValueError)
     ├── RecordNotFound     (LookupError)
@@ -174,8 +174,8 @@ class PoolExhausted(StorageError, RuntimeError):
         )
 
 
-class PinError(StorageError, RuntimeError):
-    """A pin was released twice, never taken, or is still needed."""
+class PinError(StorageError, ValueError):
+    """A pin was used or released after its end, never taken, or is still needed."""
 
     def __init__(self, page_id: int, reason: str) -> None:
         self.page_id = page_id

@@ -205,7 +205,8 @@ def byte_view(buf: Buffer) -> memoryview:
     Raises `TypeError` if `buf` is not bytes-like.
     """
     try:
-        view = memoryview(buf)
+        # A view is passed on as it is: when its owner releases it, we lose it too.
+        view = buf if type(buf) is memoryview else memoryview(buf)
     except TypeError:
         raise TypeError(f"Expected bytes-like, got {type(buf).__name__}") from None
     if not view.c_contiguous:

@@ -162,7 +162,7 @@ class PageFile:
         page_type = PageType(page_type)
         if page_type in (PageType.FILE_HEADER, PageType.FREE):
             raise ValueError(f"Expected a type for a page in use, got {page_type.name}")
-        if _as_int(count, "count") < 0:
+        if as_int(count, "count") < 0:
             raise ValueError(f"Expected count >= 0, got {count}")
         self._check_writable()
         self._mark()
@@ -178,7 +178,7 @@ class PageFile:
         `CorruptPage` if the page is unreadable.
         """
         self._check_writable()
-        if _as_int(page_id, "page_id") == 0:
+        if as_int(page_id, "page_id") == 0:
             raise ValueError("Page 0 is the file header and cannot be freed")
         if not 0 < page_id < self.page_count:
             raise ValueError(f"Page {page_id} is not allocated: the file has {self.page_count}")
@@ -194,7 +194,7 @@ class PageFile:
 
     def set_root(self, i: int, value: int) -> None:
         """Set root `i`; on disk with the next `sync` or `close`."""
-        if not 0 <= _as_int(value, "value") < 2**64:
+        if not 0 <= as_int(value, "value") < 2**64:
             raise ValueError(f"Expected a root value of 64 bits, got {value}")
         self._check_writable()
         self._mark()
@@ -268,7 +268,7 @@ class PageFile:
 
     def _check_id(self, page_id: int) -> None:
         self._check_open()
-        if not 0 < _as_int(page_id, "page_id") < self.page_count:
+        if not 0 < as_int(page_id, "page_id") < self.page_count:
             raise PageOutOfRange(page_id, self.page_count)
 
     def _check_buffer(self, page: Buffer, *, writable: bool) -> memoryview:
@@ -289,7 +289,7 @@ class PageFile:
         return [self._check_buffer(page, writable=writable) for page in pages]
 
 
-def _as_int(value: int, name: str) -> int:
+def as_int(value: int, name: str) -> int:
     if type(value) is int:
         return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -298,6 +298,6 @@ def _as_int(value: int, name: str) -> int:
 
 
 def _root(i: int) -> int:
-    if not 0 <= _as_int(i, "root") < ROOT_COUNT:
+    if not 0 <= as_int(i, "root") < ROOT_COUNT:
         raise ValueError(f"Expected a root from 0 to {ROOT_COUNT - 1}, got {i}")
     return i

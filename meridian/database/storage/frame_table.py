@@ -1,0 +1,92 @@
+"""The pool's memory: one arena of frames, and the tables that say which page is in which frame.
+
+Each array has two faces over the same bytes: a plain Python one, because a NumPy scalar access
+costs three times as much, and a NumPy one, because that is what kernels take.
+"""
+
+from __future__ import annotations
+
+import heapq
+import mmap
+from array import array
+
+import numpy as np
+import numpy.typing as npt
+
+from meridian.database.storage.policies import Policy, make_policy
+
+__all__ = ["FrameTable"]
+
+
+class FrameTable:
+    """Frames, and a bijection between the loaded ones and their pages. No locks, no I/O.
+
+    One anonymous mapping holds all frames. It is page-aligned, so that the same memory serves
+    direct I/O, Python (`view`) and kernels (`arena`).
+    """
+
+    __slots__ = (
+        "arena",
+        "buffer",
+        "dirty",
+        "dirty_bits",
+        "frame_of",
+        "free",
+        "page_of",
+        "page_size",
+        "page_table",
+        "pin_counts",
+        "pins",
+        "policy",
+        "readonly_buffer",
+        "ref_bits",
+        "refs",
+    )
+
+    def __init__(self, frames: int, page_size: int, policy: str, pages: int) -> None:
+        self.page_size = page_size
+        self.buffer = memoryview(mmap.mmap(-1, frames * page_size))
+        self.readonly_buffer = self.buffer.toreadonly()
+        self.arena: npt.NDArray[np.uint8] = np.frombuffer(self.buffer, np.uint8)
+        self.arena = self.arena.reshape(frames, page_size)
+        self.pins = array("i", bytes(4 * frames))
+        self.pin_counts: npt.NDArray[np.int32] = np.frombuffer(self.pins, np.int32)
+        self.refs = bytearray(frames)
+        self.ref_bits: npt.NDArray[np.uint8] = np.frombuffer(self.refs, np.uint8)
+        self.dirty = bytearray(frames)
+        self.dirty_bits: npt.NDArray[np.uint8] = np.frombuffer(self.dirty, np.uint8)
+        self.frame_of: dict[int, int] = {}
+        self.page_of = [-1] * frames
+        self.page_table: npt.NDArray[np.int32] = np.full(pages, -1, np.int32)
+        self.free = list(range(frames))  # a heap: the lowest free frame is filled first
+        self.policy: Policy = make_policy(policy, self.pins, self.refs)
+
+    def view(self, frame: int) -> memoryview:
+        """The bytes of `frame`."""
+        return self.buffer[frame * self.page_size : (frame + 1) * self.page_size]
+
+    def map(self, page_id: int, frame: int) -> None:
+        """`frame` holds `page_id` from now on: the one place that writes both directions."""
+        if page_id >= len(self.page_table):
+            grown = np.full(max(2 * len(self.page_table), page_id + 1), -1, np.int32)
+            grown[: len(self.page_table)] = self.page_table
+            self.page_table = grown
+        self.frame_of[page_id] = frame
+        self.page_of[frame] = page_id
+        self.page_table[page_id] = frame
+
+    def unmap(self, page_id: int) -> None:
+        """`page_id` is in no frame from now on."""
+        self.page_of[self.frame_of.pop(page_id)] = -1
+        self.page_table[page_id] = -1
+
+    def take(self) -> int:
+        """A frame to fill: a free one, else the policy's victim, else -1."""
+        return heapq.heappop(self.free) if self.free else self.policy.victim()
+
+    def release(self, frame: int) -> None:
+        """`frame` is empty, clean, unpinned and the next to be filled."""
+        self.pins[frame] = 0
+        self.dirty[frame] = 0
+        self.refs[frame] = 0
+        heapq.heappush(self.free, frame)
