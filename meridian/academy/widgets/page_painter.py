@@ -9,7 +9,7 @@ import ipywidgets
 from meridian.academy.widgets.base import PicturedBox, escape
 from meridian.academy.widgets.page_regions import PageMap, Slot, read_page_map
 from meridian.academy.widgets.page_svg import paint_page
-from meridian.database.storage import SlottedPage
+from meridian.database.storage import SLOT_SIZE, SlottedPage
 
 __all__ = ["PagePainter", "named_record", "record_name"]
 
@@ -86,8 +86,10 @@ class PagePainter(PicturedBox):
         slot = self.page.insert(named_record(name, length))
         self._before = []
         if slot is None:
-            why = "not even in total" if total < length else "compacting would make room"
-            self.said = f"insert({length}) -> None: {free} contiguous, {total} in total; {why}"
+            need = length + (0 if self.page.live_count < self.page.slot_count else SLOT_SIZE)
+            why = "not even in total" if total < need else "compacting would make room"
+            room = f"needs {need}, has {free} contiguous, {total} in total"
+            self.said = f"insert({length}) -> None: {room}; {why}"
         else:
             self._inserted += 1
             self.said = f"insert({length}) -> slot {slot}: {name} is ({self._page_id}, {slot})"

@@ -114,6 +114,9 @@ def _headline(page: PageMap, title: str, verdict: Verdict) -> tuple[list[str], f
         lines.append((summary[0].upper() + summary[1:], 11, INK, False))
     fields = [f"{r.label} {r.detail}" for r in page.regions if r.stop <= HEADER_SIZE]
     lines.append(("Header: " + ", ".join(fields), 11, INK, False))
+    links = [f"{r.label} {r.detail}" for r in page.regions if r.kind is Kind.LINK]
+    if links:  # four bytes are too narrow for words of their own
+        lines.append(("Body: " + ", ".join(links), 11, INK, False))
     mark, ink = ("✔", INK) if good else ("✘", BAD)
     lines += [(line, 12, ink, True) for line in wrap(f"{mark} {words}", 88)]
     parts = []

@@ -301,7 +301,7 @@ def test_a_refused_insert_says_which_space_ran_out():
         painter.insert(length)
     painter.delete(0)
     before = bytes(painter.buf)
-    assert painter.insert(160) is None
+    assert painter.insert(200) is None
     assert "not even in total" in painter.said
     assert painter.insert(120) is None
     assert "compacting would make room" in painter.said
@@ -309,6 +309,9 @@ def test_a_refused_insert_says_which_space_ran_out():
     assert "✘" in words(painter.svg())
     painter.compact()
     assert painter.insert(120) == 0
+    assert painter.insert(60) is None, "63 bytes are left, and a new slot takes 4 of them"
+    assert "needs 64, has 63" in painter.said
+    assert "not even in total" in painter.said
 
 
 def test_compacting_shows_where_records_lay():
