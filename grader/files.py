@@ -22,7 +22,6 @@ class Usage:
         self.bytes = 0
         self.entries = 0
 
-    @property
     def too_many(self) -> bool:
         return self.entries > _MAX_ENTRIES
 
@@ -31,7 +30,7 @@ def usage(folder: Path) -> Usage:
     """Space on disk and number of entries below `folder`; links are not followed."""
     total = Usage()
     pending = [os.fspath(folder)]
-    while pending and not total.too_many:
+    while pending and not total.too_many():
         try:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
@@ -40,7 +39,7 @@ def usage(folder: Path) -> Usage:
                     total.bytes += facts.st_blocks * 512
                     if stat.S_ISDIR(facts.st_mode):
                         pending.append(entry.path)
-                    if total.too_many:
+                    if total.too_many():
                         break
         except OSError:  # removed meanwhile, or nested deeper than a path can say
             total.entries += 1
@@ -84,7 +83,7 @@ def regular_file(folder: Path, name: str) -> Path:
 def remove_tree(folder: Path) -> None:
     """Remove `folder` whatever was made of it: unreadable, or nested beyond Python's recursion."""
 
-    def allow_and_retry(function: object, path: str, _: object) -> None:
+    def allow_and_retry(_function: object, path: str, _error: object) -> None:
         os.chmod(os.path.dirname(path), 0o700)
         if not os.path.islink(path):
             os.chmod(path, 0o700)

@@ -349,8 +349,6 @@ class _Job:
         if self.spec.trusted:
             write_file(out / "judge.log", "\n".join(self.details).encode())
         report.write(out / "report.json")
-        if self.spec.on_event is not None:
-            self.spec.on_event({"event": "report", "path": str(out / "report.json")})
 
 
 def _permitted(spec: JobSpec) -> Box:

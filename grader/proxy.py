@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from grader.protocol import Handle, ProtocolViolation, Raised, Tag, decode_answer, encode
 from grader.transport import Transport, WorkerLost
@@ -24,6 +24,8 @@ __all__ = [
     "WrongType",
     "remote_map",
 ]
+
+T = TypeVar("T")
 
 _MAX_CHUNK = 256
 _MAX_ITEMS = 2_000_000
@@ -261,7 +263,7 @@ class Remote:
     def __bool__(self) -> bool:
         raise WrongType("plain data where a truth is asked", repr(self))
 
-    def __eq__(self, other: object) -> NoReturn:  # type: ignore[override]
+    def __eq__(self, other: object) -> NoReturn:
         raise WrongType("plain data to compare", repr(self))
 
     __hash__ = None  # type: ignore[assignment]
@@ -326,8 +328,9 @@ def _finish(end: Any, label: str) -> NoReturn:
     raise StopIteration
 
 
-def _exactly(kind: type, value: Any, label: str) -> Any:
+def _exactly(kind: type[T], value: Any, label: str) -> T:
     if type(value) is not kind:
         got = value.class_name if isinstance(value, Remote) else type(value).__name__
         raise WrongType(f"{kind.__name__} from {label}", got)
-    return value
+    exact: T = value
+    return exact

@@ -222,7 +222,7 @@ class BoxTransport:
         if used.bytes > self._limits.scratch_bytes:
             cap = self._limits.scratch_bytes
             raise self._end("output", f"Wrote more than {cap} bytes of files")
-        if used.too_many:
+        if used.too_many():
             raise self._end("output", f"Made more than {used.entries - 1} files")
         if self._process.status() is not None and not readable(self._answers, 0):
             raise self._gone()  # what it left behind keeps the pipe open

@@ -19,7 +19,7 @@ from typing import Any
 from grader.protocol import HEADER, VERSION, Raised, Tag, decode_question, encode, flatten, frame
 from grader.protocol import unflatten as _unflatten
 
-__all__ = ["EXIT_NO_MEMORY", "Servant", "main"]
+__all__ = ["EXIT_NO_MEMORY", "Servant", "confine", "main"]
 
 EXIT_NO_MEMORY = 86
 _MAX_MESSAGE_CHARS = 4_000
@@ -104,11 +104,10 @@ class Servant:
         return memoryview(buffer).cast("B")[start:stop]
 
     def do_bytes(self, target: Any, part: slice) -> bytes:
-        try:
-            view = memoryview(target)
-        except TypeError:
-            return bytes(type(target).__bytes__(target))[part]
-        return view[part].tobytes()
+        own = getattr(type(target), "__bytes__", None)
+        if own is not None:
+            return bytes(own(target))[part]
+        return memoryview(target)[part].tobytes()
 
     def do_item(self, target: Any, key: Any) -> Any:
         return target[key]
@@ -203,12 +202,13 @@ def _describe(value: Any) -> tuple[str, dict[str, Any] | None]:
         return "buffer", None
     if isinstance(value, enum.Enum):
         return "enum", {"name": value.name, "value": value.value}
-    if isinstance(value, tuple) and isinstance(getattr(type(value), "_fields", None), tuple):
-        return "tuple", dict(zip(type(value)._fields, tuple(value), strict=True))
+    names = getattr(type(value), "_fields", None)
+    if isinstance(value, tuple) and isinstance(names, tuple):
+        return "tuple", dict(zip(names, tuple(value), strict=True))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         frozen = type(value).__dataclass_params__.frozen  # type: ignore[attr-defined]
-        return "record" if frozen else "object", {name: getattr(value, name) for name in names}
+        return "record" if frozen else "object", fields
     return "object", None
 
 
@@ -229,7 +229,7 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _confine(limits: dict[str, int], uid: int | None) -> None:
+def confine(limits: dict[str, int], uid: int | None) -> None:
     """Set hard limits and give up every privilege, before the first line of the submission."""
     import resource
 
@@ -246,7 +246,7 @@ def main() -> None:
     """Serve until the judge closes the pipe; ``argv[1]`` is the box's JSON."""
     settings = json.loads(sys.argv[1])
     questions, answers = settings["questions"], settings["answers"]
-    _confine(settings["limits"], settings["uid"])
+    confine(settings["limits"], settings["uid"])
     os.chdir(settings["scratch"])
     sys.path.extend(settings["path"])
     sys.dont_write_bytecode = True

@@ -26,7 +26,7 @@ from grader.worker import Servant
 
 __all__ = ["Workshop", "library_folders", "random_for"]
 
-_RUNTIME = ("__init__.py", "protocol.py", "worker.py")
+_RUNTIME = ("__init__.py", "kernel.py", "protocol.py", "worker.py")
 
 
 def library_folders() -> tuple[Path, ...]:
@@ -101,7 +101,7 @@ class Workshop:
 
     def seen_path(self, scratch: Path) -> str:
         """The name of `scratch` from the worker's side."""
-        return os.fspath(scratch) if self._box is None else self._plan_spawn(scratch).scratch
+        return os.fspath(scratch) if self._box is None else self.spawn(scratch).scratch
 
     def connect(self, scratch: Path) -> Connection:
         """A new worker on `scratch`; it starts while the judge goes on, and is asked by name."""
@@ -122,7 +122,7 @@ class Workshop:
         return min(self.limits.question_s, left)
 
     def _prepare_runtime(self) -> None:
-        """The worker's own code as a folder: this package's three files and msgspec."""
+        """The worker's own code as a folder: a few files of this package, and msgspec."""
         self._runtime = self._work / "runtime"
         if self._runtime.exists():
             return
@@ -133,7 +133,8 @@ class Workshop:
         shutil.copytree(Path(msgspec.__file__).parent, self._runtime / "msgspec")
         compileall.compile_dir(self._runtime, quiet=2, legacy=False)
 
-    def _plan_spawn(self, scratch: Path) -> Spawn:
+    def spawn(self, scratch: Path) -> Spawn:
+        """How to start a process on `scratch` in this workshop's box."""
         assert self._box is not None
         return self._box.spawn(
             Plan(
@@ -146,7 +147,7 @@ class Workshop:
         )
 
     def _uid(self, scratch: Path) -> int | None:
-        return self._plan_spawn(scratch).uid
+        return self.spawn(scratch).uid
 
     def _boxed(self, scratch: Path) -> Transport:
         # Another hash seed for every start shows code that depends on the order of a set.
@@ -157,7 +158,7 @@ class Workshop:
             "HOME": "/tmp",
             "LANG": "C.UTF-8",
         }
-        return BoxTransport(self._plan_spawn(scratch), scratch, self.limits, environment)
+        return BoxTransport(self.spawn(scratch), scratch, self.limits, environment)
 
     def _loop(self) -> Transport:
         folders = [os.fspath(folder) for folder in (self._code, *self._extra)]

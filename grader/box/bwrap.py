@@ -47,11 +47,11 @@ class BwrapBox:
     def spawn(self, plan: Plan) -> Spawn:
         libraries = tuple(f"/libraries/{i}" for i in range(len(plan.libraries)))
         argv = [self._bwrap, "--info-fd", "{info}", *self.fixed]
-        argv += ["--ro-bind", str(plan.runtime), "/runtime"]
-        argv += ["--ro-bind", str(plan.submission), "/submission"]
+        argv += _bind(plan.runtime, "/runtime")
+        argv += _bind(plan.submission, "/submission")
         argv += ["--bind", str(plan.scratch), "/scratch", "--chdir", "/scratch"]
         for folder, name in zip(plan.libraries, libraries, strict=True):
-            argv += ["--ro-bind", str(folder), name]
+            argv += _bind(folder, name)
             for hidden in plan.hidden:
                 if hidden.is_relative_to(folder) and hidden.is_dir():
                     argv += ["--tmpfs", f"{name}/{hidden.relative_to(folder)}"]
@@ -93,4 +93,11 @@ def _system() -> Iterator[str]:
             folders.append(Path(python_executable()))
     for folder in folders:
         if folder.exists():
-            yield from ("--ro-bind", str(folder), str(folder))
+            yield from _bind(folder, str(folder))
+
+
+def _bind(source: Path, target: str) -> Iterator[str]:
+    """Show `source` read-only; folders above it would be closed to other users by default."""
+    for parent in reversed(Path(target).parents[:-1]):
+        yield from ("--perms", "0755", "--dir", str(parent))
+    yield from ("--ro-bind", str(source), target)
