@@ -77,12 +77,8 @@ def compare(
         raise ValueError(f"Expected rounds >= 2, got {rounds}")
     if warmup < 0 or (inner is not None and inner < 1):
         raise ValueError(f"Expected warmup >= 0 and inner >= 1, got {warmup} and {inner}")
-    if own_timer:
-        clock_name = clock or pick_timer(timer, None)[1]
-        take: Callable[[Call, int, Timer], float] = _told
-    else:
-        timer, clock_name = pick_timer(timer, clock)
-        take = sample
+    timer, clock_name = pick_timer(timer, clock)
+    take = _told if own_timer else sample
     load_1m = load_average()
     rng = random.Random(seed)
     with gc_paused(not gc):

@@ -143,6 +143,8 @@ def student_t_p(t: float, df: float) -> float:
         raise ValueError(f"Expected df > 0, got {df}")
     if math.isinf(t):
         return 0.0
+    if t * t < df:  # from the other side, because 1 - x loses the digits of a small t
+        return 1 - incomplete_beta(0.5, df / 2, t * t / (df + t * t))
     return incomplete_beta(df / 2, 0.5, df / (df + t * t))
 
 
