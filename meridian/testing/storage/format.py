@@ -104,8 +104,9 @@ def decode_file_header(raw: bytes | bytearray | memoryview) -> FileHeader:
     """The fields of page 0."""
     page = bytes(raw)
     ends = (17, 19, 23, 27, 31, 35, 39)
-    fields = [_int(page, a, b) for a, b in pairwise(ends)]
-    return FileHeader(*fields, tuple(_int(page, 39 + 8 * i, 47 + 8 * i) for i in range(16)))
+    version, size, count, head, free, flags = (_int(page, a, b) for a, b in pairwise(ends))
+    roots = tuple(_int(page, 39 + 8 * i, 47 + 8 * i) for i in range(16))
+    return FileHeader(version, size, count, head, free, flags, roots)
 
 
 def encode_page(

@@ -34,7 +34,8 @@ class PolicyModel:
       LRU. The victim is A1in's oldest while A1in exceeds its target, else Am's least recent;
       where that queue has no unpinned page, the other one's.
 
-    `scan=True` promotes nothing: a hit changes no state, a loaded page is first in line to go.
+    `scan=True` promotes nothing. A hit changes no state. A loaded page is LRU's next victim, has
+    a clear bit under CLOCK, and joins A1in under 2Q although it was remembered.
     """
 
     def __init__(self, policy: str, frames: int) -> None:
@@ -93,7 +94,7 @@ class PolicyModel:
     def _load(self, page_id: int, frame: int, *, to_main: bool, scan: bool) -> None:
         self._bits[frame] = 0 if scan else 1
         if self.policy == "2q" and not to_main:
-            self._fifo.insert(0 if scan else len(self._fifo), page_id)
+            self._fifo.append(page_id)
         elif self.policy != "clock":
             self._order.insert(0 if scan else len(self._order), page_id)
 

@@ -195,14 +195,14 @@ class SlottedPage:
         """
         ### BEGIN SOLUTION #4: SlottedPage.insert() - lowest tombstone, else append; None if full
         buf = self.buf
-        count, start = self._counts()
+        count, start = COUNT_AND_OFFSET.unpack_from(buf, COUNT_AT)  # _counts(), but hot
         end = at = HEADER_SIZE + SLOT_SIZE * count
         if reuse_slots:
             # Two live slots never contain these bytes, at any alignment.
             found = bytes(buf[HEADER_SIZE:end]).find(DEAD)
             if found >= 0:
                 at = HEADER_SIZE + found
-        slot = (at - HEADER_SIZE) // SLOT_SIZE
+        slot: int = (at - HEADER_SIZE) // SLOT_SIZE
         if slot == count:
             count += 1
             end += SLOT_SIZE
@@ -223,7 +223,7 @@ class SlottedPage:
         """
         ### BEGIN SOLUTION #4: SlottedPage.get() - a slice of the page; no slot, no record: None
         buf = self.buf
-        count, start = self._counts()
+        count, start = COUNT_AND_OFFSET.unpack_from(buf, COUNT_AT)  # _counts(), but hot
         if not 0 <= slot < count:
             return None
         offset, length = SLOT.unpack_from(buf, HEADER_SIZE + SLOT_SIZE * slot)

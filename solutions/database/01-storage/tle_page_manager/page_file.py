@@ -49,6 +49,8 @@ class PageFile:
         if page_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768):
             raise ValueError(f"Expected a power of two in 512..32768, got {page_size}")
         self.path, self.page_size, self.direct = os.fspath(path), page_size, direct
+        self.page_count, self.free_count = 1, 0
+        self._free_head, self._dirty_header = 0, False
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         self._fd = os.open(self.path, flags | (os.O_DIRECT if direct else 0), 0o644)
         try:
@@ -86,7 +88,7 @@ class PageFile:
         ### BEGIN SOLUTION #1: allocate_page() - pop the free list, else extend; write a sealed page
         page = bytearray(self.page_size)
         if self._free_head:
-            page_id: int = self._free_head
+            page_id = self._free_head
             self._read(page_id, memoryview(page))
             verify_page(page, page_id)
             (self._free_head,) = NEXT_FREE.unpack_from(page, HEADER_SIZE)
@@ -187,11 +189,8 @@ class PageFile:
         except BlockingIOError:
             raise FileLocked(self.path) from None
         self._bounce = memoryview(mmap.mmap(-1, self.page_size))  # aligned, for direct I/O
-        self.page_count, self.free_count = 1, 0
         size_bytes = os.fstat(self._fd).st_size
         ### BEGIN SOLUTION #1: opening a file - page 0 into page_count, free_count, free list
-        self._free_head: int = 0
-        self._dirty_header = False
         if size_bytes == 0:
             if not create:
                 raise BadFormat(self.path, "it is empty")
