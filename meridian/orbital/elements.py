@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from meridian.orbital.errors import ElementOutOfRange
 from meridian.orbital.tle_layout import Records
 
 __all__ = [
@@ -94,8 +95,13 @@ def solve_kepler(mean_anomaly: Floats, eccentricity: Floats) -> Floats:
     """Eccentric anomaly E of E - e sin E = M, radians, by Newton's method for all at once.
 
     Starts at M + e sin M, or at pi for e > 0.8, from where Newton's steps never leave the
-    solution's side. Raises `ArithmeticError` if some value has not settled after 50 steps.
+    solution's side. Raises `ElementOutOfRange` for an eccentricity outside [0, 1) and
+    `ArithmeticError` if some value has not settled after 50 steps (a NaN never does).
     """
+    outside = ~((eccentricity >= 0.0) & (eccentricity < 1.0))
+    if outside.any():
+        found = float(eccentricity[int(np.argmax(outside))])
+        raise ElementOutOfRange("eccentricity", found, "0 <= eccentricity < 1")
     turns = np.floor((mean_anomaly + math.pi) / (2.0 * math.pi)) * (2.0 * math.pi)
     m = mean_anomaly - turns
     e = eccentricity
@@ -105,9 +111,7 @@ def solve_kepler(mean_anomaly: Floats, eccentricity: Floats) -> Floats:
         anomaly = anomaly - step
         if np.abs(step).max(initial=0.0) < 1e-11:
             return anomaly + turns
-    raise ArithmeticError(
-        "Kepler's equation did not settle: is an eccentricity NaN or not in [0, 1)?"
-    )
+    raise ArithmeticError("Kepler's equation did not settle: is a mean anomaly NaN?")
 
 
 def _perifocal_axes(kepler: Kepler) -> tuple[Floats, Floats]:
