@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["PinnedPage"]
 
 
+_GIVEN_UP = "the pin was already given up"
+_ESCAPED = "view escaped: an array or slice still looks into it, so it stays pinned"
+
+
 class PinnedPage:
     """Hold one pin on one page, and let go of it exactly once.
 
@@ -26,34 +30,38 @@ class PinnedPage:
     in use.
     """
 
-    __slots__ = ("_bases", "_data", "_mut", "_pool", "_wrote", "frame", "page_id")
+    __slots__ = ("_base", "_pool", "_read", "_write", "_wrote", "frame", "page_id")
 
     def __init__(self, pool: BufferPool, page_id: int, frame: int) -> None:
         self._pool = pool
         self.page_id = page_id
         self.frame = frame
         self._wrote = False
-        self._data: memoryview | None = None
-        self._mut: memoryview | None = None
-        self._bases: tuple[memoryview, ...] = ()
+        self._base: memoryview | None = None
+        self._read: memoryview | None = None
+        self._write: memoryview | None = None
 
     @property
     def data(self) -> memoryview:
         """The page's bytes, read-only, valid until `unpin`."""
-        if self._data is None:
-            self._data = self._lend(writable=False)
-        return self._data
+        view = self._read
+        if view is None:
+            view = self._read = self._lend().toreadonly()
+        return view
 
     def data_mut(self) -> memoryview:
         """The page's bytes, writable, valid until `unpin`. Marks the page dirty."""
         self.mark_dirty()
-        if self._mut is None:
-            self._mut = self._lend(writable=True)
-        return self._mut
+        view = self._write
+        if view is None:
+            view = self._write = self._lend()
+        return view
 
     def mark_dirty(self) -> None:
         """Note that the page's bytes in the arena were changed, so that they are written back."""
-        self._pool._dirty[self._pinned()] = 1
+        if self.frame < 0:
+            raise PinError(self.page_id, _GIVEN_UP)
+        self._pool._dirty[self.frame] = 1
         self._wrote = True
 
     def unpin(self) -> None:
@@ -63,48 +71,54 @@ class PinnedPage:
         object still looks into the page ("view escaped"): the page then stays pinned; drop the
         object, or copy what it shows, and unpin again.
         """
-        self._pinned()
-        if self._bases and not self._take_back():
-            reason = "view escaped: an array or slice still looks into it, so it stays pinned"
-            raise PinError(self.page_id, reason)
+        if self.frame < 0:
+            raise PinError(self.page_id, _GIVEN_UP)
+        if self._base is not None and not self._take_back():
+            raise PinError(self.page_id, _ESCAPED)
         self._end()
 
-    def _lend(self, *, writable: bool) -> memoryview:
-        base = self._pool._view(self._pinned(), writable=writable)
-        if not self._pool.checked:
-            return base
-        # Slices and arrays made from a memoryview do not hold on to it but to what it was made
-        # from. So the view is made from one of our own, which cannot be released while they live.
-        self._bases += (base,)
+    def _lend(self) -> memoryview:
+        """A new view of the page, which we can tell to be out of use.
+
+        Slices and arrays made from a memoryview do not hold on to that view but to what it was
+        made from. So what we lend is made from a base of our own, which refuses to be released
+        as long as anything that came from it is alive.
+        """
+        pool, frame, base = self._pool, self.frame, self._base
+        if frame < 0:
+            raise PinError(self.page_id, _GIVEN_UP)
+        if not pool.checked:
+            return pool._table.view(frame)
+        if base is None:
+            base = self._base = pool._table.view(frame)
         return memoryview(PickleBuffer(base))
 
     def _take_back(self) -> bool:
-        """End the views; ``False`` if something else still looks into the page."""
-        data, mut = self._data, self._mut
-        self._data = self._mut = None
+        """End what was lent; ``False`` if something made from it is still alive."""
+        read, write, base = self._read, self._write, self._base
+        self._read = self._write = None
         try:
-            if data is not None:
-                data.release()
-            if mut is not None:
-                mut.release()
-            for base in self._bases:
+            if read is not None:
+                read.release()
+            if write is not None:
+                write.release()
+            if base is not None:
                 base.release()
         except BufferError:
             return False
-        self._bases = ()
+        self._base = None
         return True
 
     def _end(self) -> None:
         pool, frame, self.frame = self._pool, self.frame, -1
-        with pool._latch:
+        self._read = self._write = None
+        pool._acquire()  # `with` costs twice as much, and this is half of a hit
+        try:
             if self._wrote:  # again: a flush may have cleared it while the page was being changed
                 pool._dirty[frame] = 1
             pool._pins[frame] -= 1
-
-    def _pinned(self) -> int:
-        if self.frame < 0:
-            raise PinError(self.page_id, "the pin was already given up")
-        return self.frame
+        finally:
+            pool._release()
 
     def __enter__(self) -> PinnedPage:
         return self
@@ -117,7 +131,9 @@ class PinnedPage:
     ) -> None:
         if self.frame < 0:
             return
-        if exc_type is None:
+        if self._base is None:
+            self._end()
+        elif exc_type is None:
             self.unpin()
         else:  # the traceback keeps every local alive, and the error on its way matters more
             self._take_back()
