@@ -13,7 +13,7 @@ __all__ = ["race_plot"]
 
 Row = tuple[str, str]  # workload, peer
 
-_ROW_IN = 0.34
+_ROW_IN = 0.3
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 

@@ -90,6 +90,7 @@ class Plot(Figure):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.before_draw: list[Callable[[], None]] = []  # run once the layout is settled
+        self.note_in = 0.0  # inches at the bottom that belong to the note
 
     def draw(self, renderer: Any) -> None:
         engine = self.get_layout_engine()
@@ -176,10 +177,11 @@ def figure(
     return fig, axes
 
 
-def note(fig: Figure, text: str) -> None:
+def note(fig: Plot, text: str) -> None:
     """Put `text` under the plot, wrapped to its width: machine, versions, workload, bias.
 
-    A second call replaces the first note.
+    The figure grows by the height of the note, so the plot keeps its size. A second call replaces
+    the first note.
     """
     # 0.55 em is the mean advance of DejaVu Sans plus a margin: a line never outgrows the figure.
     columns = max(20, int(fig.get_figwidth() * 72 / (NOTE_PT * 0.55)))
@@ -188,6 +190,9 @@ def note(fig: Figure, text: str) -> None:
         for paragraph in text.strip().splitlines()
         for line in (textwrap.wrap(paragraph, columns) or [""])
     ]
+    note_in = len(lines) * NOTE_PT * 1.45 / 72
+    fig.set_figheight(fig.get_figheight() - fig.note_in + note_in)
+    fig.note_in = note_in
     fig.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=NOTE_PT, color=INK, linespacing=1.3)
 
 
