@@ -1,0 +1,1 @@
+"""Races of each module against the tools a professional would pick; see README.md beside this."""
