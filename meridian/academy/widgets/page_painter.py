@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import ipywidgets
 
 from meridian.academy.widgets.base import PicturedBox, escape
+from meridian.academy.widgets.page_picture import PagePicture
 from meridian.academy.widgets.page_regions import PageMap, Slot, read_page_map
 from meridian.academy.widgets.page_svg import paint_page
 from meridian.database.storage import SLOT_SIZE, SlottedPage
@@ -116,8 +117,17 @@ class PagePainter(PicturedBox):
         """The page as it is now, taken apart."""
         return read_page_map(self.buf, label=record_name, sealed=False)
 
+    def records(self) -> dict[int, bytes]:
+        """Slot to bytes of every record on the page."""
+        found = ((slot, self.page.get(slot)) for slot in range(self.page.slot_count))
+        return {slot: bytes(record) for slot, record in found if record is not None}
+
+    def picture(self) -> PagePicture:
+        """The page as it is now, as a picture that stays as it is."""
+        return PagePicture(self.svg(), self.map().summary())
+
     def svg(self) -> str:
-        """The page as it is now, as a picture."""
+        """The page as it is now, as SVG."""
         return paint_page(
             self.map(),
             bytes(self.buf),

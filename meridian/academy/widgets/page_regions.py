@@ -16,6 +16,7 @@ from meridian.database.storage import HEADER_SIZE, MAGIC, SLOT_SIZE, TOMBSTONE, 
 
 __all__ = ["Kind", "PageMap", "Region", "Slot", "read_page_map"]
 
+MIN_PAGE_SIZE = 512
 PAGE_TYPES = ("FILE_HEADER", "DATA", "INDEX", "FREE", "OVERFLOW")
 OVERFLOW_FLAG = 0x8000  # bit 15 of a slot's length: the slot holds the stub of a chain
 _STUB = struct.Struct("<II")
@@ -160,7 +161,10 @@ def read_page_map(
         )
         for name, start, stop in _HEADER_FIELDS
     ]
-    if named == "DATA":
+    if len(page) < MIN_PAGE_SIZE:
+        result.faults.append(f"{len(page)} bytes, and a page has {MIN_PAGE_SIZE} at least")
+        body = _opaque_body(page, result)
+    elif named == "DATA":
         body = _slotted_body(page, result, count, label)
     else:
         body = _BODIES.get(named, _opaque_body)(page, result)

@@ -12,12 +12,11 @@ All of them paint bytes, not objects: the picture is of what would be on disk.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from meridian.academy.widgets.base import HTML_MIME, picture
 from meridian.academy.widgets.bit_flipper import BitFlipper
 from meridian.academy.widgets.page_chain import paint_chain, read_chain
 from meridian.academy.widgets.page_painter import PagePainter
+from meridian.academy.widgets.page_picture import PagePicture
 from meridian.academy.widgets.page_regions import PageMap, read_page_map
 from meridian.academy.widgets.page_sizes import PageSizes
 from meridian.academy.widgets.page_svg import paint_page
@@ -34,26 +33,6 @@ __all__ = [
 ]
 
 Bytes = bytes | bytearray | memoryview
-
-
-class PagePicture:
-    """An SVG that a notebook displays, trusted or not, and a terminal prints as one line."""
-
-    def __init__(self, svg: str, summary: str) -> None:
-        self.svg = svg
-        self.summary = summary
-
-    def __repr__(self) -> str:
-        return f"[picture] {self.summary}"
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {HTML_MIME: picture(self.svg, self.summary), "text/plain": repr(self)}
-
-    def save(self, path: str | Path) -> Path:
-        """Write the SVG to `path` and return it."""
-        target = Path(path)
-        target.write_text(self.svg, encoding="utf-8")
-        return target
 
 
 def show_page(

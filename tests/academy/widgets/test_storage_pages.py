@@ -8,7 +8,7 @@ import struct
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meridian.academy.widgets.bit_flipper import BitFlipper
@@ -96,6 +96,8 @@ def test_regions_cover_every_byte_once_and_agree_with_the_engine(size, lengths, 
 
 
 @given(st.binary(min_size=18, max_size=700))
+@example(bytes(8) + b"\x04" + bytes(9))  # an overflow page too short for its link
+@example(b"OOR1" + bytes(4) + b"\x01\xff\xff" + bytes(600))  # more slots than bytes
 def test_any_bytes_at_all_can_be_painted(noise):
     found = read_page_map(noise)
     assert sum(region.stop - region.start for region in found.regions) == len(noise)
