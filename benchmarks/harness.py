@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from meridian.errors import MeridianError
 from meridian.foundation.profiling.bench import (
     BenchmarkResult,
     Comparison,
@@ -23,7 +22,7 @@ __all__ = ["Disagreement", "Progress", "Race", "Side", "race"]
 Progress = Callable[[int, int, str], None]  # done, total, what comes next
 
 
-class Disagreement(MeridianError, AssertionError):
+class Disagreement(AssertionError):
     """Two sides of a race gave different results: one of them did not do the work."""
 
     def __init__(self, workload: str, mine: str, peer: str, difference: str) -> None:
