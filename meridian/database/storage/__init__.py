@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meridian.database.storage.buffer_pool import *  # noqa: F403
     from meridian.database.storage.errors import *  # noqa: F403
+    from meridian.database.storage.heap import PageInfo as PageInfo
     from meridian.database.storage.io_stats import *  # noqa: F403
     from meridian.database.storage.page import *  # noqa: F403
     from meridian.database.storage.page_file import *  # noqa: F403
+    from meridian.database.storage.page_manager import PageManager as PageManager
     from meridian.database.storage.pinned_page import *  # noqa: F403
     from meridian.database.storage.policies import *  # noqa: F403
     from meridian.database.storage.pool_stats import *  # noqa: F403
@@ -57,6 +59,8 @@ _EXPORTS = {
         "verify",
     ),
     "buffer_pool": ("BufferPool",),
+    "heap": ("PageInfo",),
+    "page_manager": ("PageManager",),
     "pinned_page": ("PinnedPage",),
     "policies": ("Clock", "Lru", "Policy", "TwoQueue", "make_policy"),
     "pool_stats": ("PoolStatistics", "PoolStats"),

@@ -32,21 +32,21 @@ class FrameTable:
         "dirty_bits",
         "frame_of",
         "free",
+        "memory",
         "page_of",
         "page_size",
         "page_table",
         "pin_counts",
         "pins",
         "policy",
-        "readonly_buffer",
         "ref_bits",
         "refs",
     )
 
     def __init__(self, frames: int, page_size: int, policy: str, pages: int) -> None:
         self.page_size = page_size
-        self.buffer = memoryview(mmap.mmap(-1, frames * page_size))
-        self.readonly_buffer = self.buffer.toreadonly()
+        self.memory = mmap.mmap(-1, frames * page_size)
+        self.buffer = memoryview(self.memory)
         self.arena: npt.NDArray[np.uint8] = np.frombuffer(self.buffer, np.uint8)
         self.arena = self.arena.reshape(frames, page_size)
         self.pins = array("i", bytes(4 * frames))

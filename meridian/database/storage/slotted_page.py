@@ -115,18 +115,18 @@ class SlottedPage:
 
         Raises `BadSlot` if the directory points outside the record region.
         """
-        entry = self._entry(slot)
+        entry = self.locate(slot)
         return None if entry is None else self._view[entry[0] : entry[0] + entry[1]]
 
     def is_overflow(self, slot: int) -> bool:
         """Whether `slot` holds the stub of an overflow chain."""
-        if self._entry(slot) is None:
+        if self.locate(slot) is None:
             return False
         return bool(_SLOT.unpack_from(self._view, _slot_at(slot))[1] & OVERFLOW_BIT)
 
     def delete(self, slot: int) -> bool:
         """Mark `slot` as deleted; ``False`` if it holds no record."""
-        if self._entry(slot) is None:
+        if self.locate(slot) is None:
             return False
         self._set_slot(slot, TOMBSTONE, 0)
         return True
@@ -138,7 +138,7 @@ class SlottedPage:
         is compacted if only that makes room.
         """
         data = self._record(record)
-        entry = self._entry(slot)
+        entry = self.locate(slot)
         if entry is None:
             return False
         offset, old_length = entry
@@ -214,8 +214,8 @@ class SlottedPage:
         end = HEADER_SIZE + SLOT_SIZE * self._counts()[0]
         return list(_SLOT.iter_unpack(self._view[HEADER_SIZE:end]))
 
-    def _entry(self, slot: int) -> tuple[int, int] | None:
-        """Offset and length of the record in `slot`, checked to lie inside the page."""
+    def locate(self, slot: int) -> tuple[int, int] | None:
+        """Offset and length of the record in `slot`, or ``None``; errors as in `get`."""
         if type(slot) is not int and not hasattr(slot, "__index__"):
             raise TypeError(f"Expected a slot as int, got {type(slot).__name__}")
         count, _ = self._counts()
