@@ -1,4 +1,17 @@
-"""A fixed number of page frames in memory, and the rule that says which page has to go."""
+"""A fixed number of page frames in memory, and the rule that says which page has to go.
+
+The policies are exact: a judge replays them. Empty frames are used first, lowest number first.
+
+- "lru": the victim is the unpinned page whose last fetch is longest ago.
+- "clock": every frame has a bit, set by a load and by a hit, and a hand goes round. It skips a
+  pinned frame and leaves its bit alone, clears a set bit and moves on, and takes the first frame
+  whose bit is clear, moving past it. Two full turns without a victim: `PoolExhausted`.
+- "2q" (bonus; Johnson and Shasha, VLDB 1994, simplified): new pages wait in a FIFO whose target is
+  a quarter of the frames; the ids of those evicted from it are remembered, half as many as there
+  are frames; a page that comes back while remembered joins the main queue, which is LRU. The
+  victim is the FIFO's oldest while the FIFO exceeds its target, else the main queue's; where that
+  queue has no unpinned page, the other one's.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +41,14 @@ class PoolStats:
         return self.hits / fetches if fetches else 0.0
 
 
+### BEGIN SOLUTION
 # A policy knows frames by number. It is told `loaded(frame, page_id)` after a miss, `hit(frame)`,
 # and `evicted(frame)`; `victim(pins)` is the unpinned frame that has to go, or `None`.
 
 
-class Lru:
+class _Lru:
     """Victim: the unpinned frame whose last fetch is longest ago."""
 
-    ### BEGIN SOLUTION
     def __init__(self, _frames: int) -> None:
         self._order: OrderedDict[int, None] = OrderedDict()  # oldest fetch first
         self.hit = self._order.move_to_end
@@ -49,17 +62,14 @@ class Lru:
     def evicted(self, frame: int) -> None:
         del self._order[frame]
 
-    ### END SOLUTION
 
-
-class Clock:
+class _Clock:
     """Victim: the first unpinned frame under the hand that was not fetched since the last pass.
 
     A load and a hit set the frame's bit. The hand skips pinned frames and leaves their bit alone,
     clears a set bit and moves on, takes a frame whose bit is clear and moves past it.
     """
 
-    ### BEGIN SOLUTION
     def __init__(self, frames: int) -> None:
         self._referenced = bytearray(frames)
         self._hand = 0
@@ -84,11 +94,8 @@ class Clock:
     def evicted(self, frame: int) -> None:
         self._referenced[frame] = 0
 
-    ### END SOLUTION
 
-
-### BEGIN SOLUTION
-class TwoQ:
+class _TwoQ:
     """A page must be fetched again after it was evicted once to be kept: a scan never is.
 
     Johnson and Shasha, 2Q, VLDB 1994 (simplified): new pages wait in a FIFO of a quarter of the
@@ -142,13 +149,16 @@ class PinnedPage:
     def data(self) -> memoryview:
         """The page's bytes, read-only."""
         ### BEGIN SOLUTION #3: PinnedPage.data - a read-only view of the frame
-        return self._view(self._pool._frames[self._frame].toreadonly())
+        view = self._frame_view().toreadonly()
+        self._views.append(view)
+        return view
         ### END SOLUTION
 
     def data_mut(self) -> memoryview:
         """The page's bytes, writable; the page counts as dirty from now on."""
         ### BEGIN SOLUTION #3: PinnedPage.data_mut() - mark the frame dirty, give a writable view
-        view = self._view(self._pool._frames[self._frame][:])
+        view = self._frame_view()[:]
+        self._views.append(view)
         self._pool._dirty[self._frame] = 1
         return view
         ### END SOLUTION
@@ -173,12 +183,10 @@ class PinnedPage:
         ### END SOLUTION
 
     ### BEGIN SOLUTION
-    def _view(self, view: memoryview) -> memoryview:
+    def _frame_view(self) -> memoryview:
         if self._frame < 0:
-            view.release()
             raise PinError(self.page_id, "used after unpin")
-        self._views.append(view)
-        return view
+        return self._pool._frames[self._frame]
 
     ### END SOLUTION
 
@@ -201,7 +209,11 @@ class BufferPool:
         arena = memoryview(mmap.mmap(-1, frames * size))
         self._frames = [arena[f * size : (f + 1) * size] for f in range(frames)]
         ### BEGIN SOLUTION #3: BufferPool() - page table, pin counts, dirty bits, the chosen policy
-        policies: dict[str, type[Lru | Clock | TwoQ]] = {"lru": Lru, "clock": Clock, "2q": TwoQ}
+        policies: dict[str, type[_Lru | _Clock | _TwoQ]] = {
+            "lru": _Lru,
+            "clock": _Clock,
+            "2q": _TwoQ,
+        }
         if policy not in policies:
             raise ValueError(f"Expected policy {', '.join(map(repr, policies))}, got {policy!r}")
         self._policy = policies[policy](frames)

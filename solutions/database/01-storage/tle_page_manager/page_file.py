@@ -87,18 +87,19 @@ class PageFile:
         """
         ### BEGIN SOLUTION #1: allocate_page() - pop the free list, else extend; write a sealed page
         page = bytearray(self.page_size)
+        page_id, following = self.page_count, 0
         if self._free_head:
             page_id = self._free_head
             self._read(page_id, memoryview(page))
             verify_page(page, page_id)
-            (self._free_head,) = NEXT_FREE.unpack_from(page, HEADER_SIZE)
-            self.free_count -= 1
-        else:
-            page_id = self.page_count
-            self.page_count += 1
+            (following,) = NEXT_FREE.unpack_from(page, HEADER_SIZE)
         SlottedPage.format(page, page_id, page_type)
         self._write(page_id, memoryview(page))
-        self._dirty_header = True
+        if page_id == self.page_count:
+            self.page_count += 1
+        else:
+            self._free_head = following
+            self.free_count -= 1
         return page_id
         ### END SOLUTION
 
@@ -114,7 +115,6 @@ class PageFile:
         self._write(page_id, memoryview(page))
         self._free_head = page_id
         self.free_count += 1
-        self._dirty_header = True
         ### END SOLUTION
 
     def close(self) -> None:
@@ -201,7 +201,7 @@ class PageFile:
         page = bytearray(self.page_size)
         self._read(0, memoryview(page))
         verify_page(page, 0)
-        version, page_size, *counts, _ = FILE_HEADER.unpack_from(page, HEADER_SIZE)
+        version, page_size, *counts, flags = FILE_HEADER.unpack_from(page, HEADER_SIZE)
         if (version, page_size) != (VERSION, self.page_size):
             raise BadFormat(
                 self.path,
@@ -213,5 +213,9 @@ class PageFile:
             raise TruncatedFile(self.path, size_bytes, size_bytes + -size_bytes % self.page_size)
         if size_bytes < self.page_count * self.page_size:
             raise TruncatedFile(self.path, size_bytes, self.page_count * self.page_size)
-        self.page_count = size_bytes // self.page_size  # pages added before a crash are there
+        if not flags & 1:
+            # Not closed cleanly: page 0 is old. Pages added since are there; the free list may
+            # name pages that are in use, so it is given up rather than trusted.
+            self.page_count = size_bytes // self.page_size
+            self._free_head, self.free_count = 0, 0
         ### END SOLUTION

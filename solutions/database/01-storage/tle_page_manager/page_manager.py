@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from .buffer_pool import BufferPool
-from .errors import BadPageType, CorruptPage
+from .errors import BadPageType, CorruptPage, PinLeak
 from .page import (
     HEADER_SIZE,
     PAGE_SIZE,
@@ -26,8 +26,11 @@ from .page_file import PageFile
 STUB = struct.Struct("<II")  # in the slot of an overflow record: length, first page
 CHAIN = struct.Struct("<IH")  # at byte 17 of an OVERFLOW page: next page (0: last), bytes here
 
+### BEGIN SOLUTION
 # What NamedTuple's constructor does, at half its price.
 _record_id = partial(tuple.__new__, RecordId)
+
+### END SOLUTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,11 @@ class PageManager:
         of deleted records pass `reuse_slots=False`: then such an id is `None` for ever.
         """
         self.file = PageFile(path, page_size, create=create)
-        self.pool = BufferPool(self.file, frames, policy)
+        try:
+            self.pool = BufferPool(self.file, frames, policy)
+        except BaseException:
+            self.file.close()
+            raise
         ### BEGIN SOLUTION #4: PageManager() - remember, per DATA page, how much space is free
         self._reuse_slots = reuse_slots
         self._max_inline = page_size - HEADER_SIZE - SLOT_SIZE
@@ -78,10 +85,8 @@ class PageManager:
                 if PageHeader.unpack(page).page_type == PageType.DATA:
                     slotted = SlottedPage(page)
                     self._set_free(page_id, slotted.free_total)
-                    if (
-                        slotted.live_count < slotted.slot_count
-                        or slotted.free_contiguous < slotted.free_total
-                    ):
+                    deleted = slotted.slot_count - slotted.live_count
+                    if deleted or slotted.free_contiguous < slotted.free_total:
                         self._holes.add(page_id)
         ### END SOLUTION
 
@@ -171,8 +176,10 @@ class PageManager:
         ### BEGIN SOLUTION #4: PageManager.close() - the pool first, then the file
         try:
             self.pool.close()
-        finally:
+        except PinLeak:  # everything is written; after any other error nothing may be lost
             self.file.close()
+            raise
+        self.file.close()
         ### END SOLUTION
 
     def __enter__(self) -> PageManager:
