@@ -1,13 +1,275 @@
 """Batch work on the pool's arena, compiled.
 
 A kernel takes the arena and the tables as arguments, never as globals: numba freezes a global
-array at compile time. Each has a plain-Python twin, its ``py_func``, that tests compare it with.
+array at compile time. A kernel that meets a page that is not in memory says so and is called again
+when it is. Callers hold the pool's latch, so no page moves meanwhile; the GIL is free. Each kernel
+has a plain-Python twin, its ``py_func``, which tests compare with it.
+
+Nothing read from a page is trusted: a slot is used only if it lies inside its page.
 """
 
 from __future__ import annotations
 
-__all__ = ["warmup"]
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+__all__ = [
+    "BAD_SLOT",
+    "BAD_TYPE",
+    "FULL",
+    "MISSING",
+    "OK",
+    "OTHER",
+    "OVERFLOW",
+    "PENDING",
+    "delete_rows",
+    "get_rows",
+    "insert_rows",
+    "read_only",
+    "scan_rows",
+    "warmup",
+]
+
+U8 = npt.NDArray[np.uint8]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+Int = int | np.int64
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+# What became of one record, or why a kernel stopped.
+PENDING = 0  # its page is not in memory
+OK = 1
+MISSING = 2  # no such record
+OTHER = 3  # a record of another width
+OVERFLOW = 4  # a stub: the caller follows the chain
+BAD_TYPE = 5  # not a data page
+BAD_SLOT = 6  # the slot directory is corrupt
+FULL = 7
+
+_DATA = 1
+_TOMBSTONE = 0xFFFF
+
+
+@njit(cache=True, nogil=True)
+def _u16(page: U8, at: Int) -> Int:
+    return np.int64(page[at]) | np.int64(page[at + 1]) << 8
+
+
+@njit(cache=True, nogil=True)
+def _put_u16(page: U8, at: Int, value: Int) -> None:
+    page[at] = value & 0xFF
+    page[at + 1] = value >> 8
+
+
+@njit(cache=True, nogil=True)
+def _find(page: U8, slot: Int) -> tuple[Int, Int, Int]:
+    """(status, offset, length) of `slot` in a page."""
+    if page[8] != _DATA:
+        return BAD_TYPE, 0, 0
+    count = _u16(page, 9)
+    if slot >= count:
+        return MISSING, 0, 0
+    directory_end = 17 + 4 * count
+    if directory_end > len(page):
+        return BAD_SLOT, 0, 0
+    offset = _u16(page, 17 + 4 * slot)
+    if offset == _TOMBSTONE:
+        return MISSING, 0, 0
+    raw = _u16(page, 19 + 4 * slot)
+    length = raw & 0x7FFF
+    if offset < directory_end or offset + length > len(page):
+        return BAD_SLOT, 0, 0
+    return (OVERFLOW if raw != length else OK), offset, length
+
+
+@njit(cache=True, nogil=True)
+def get_rows(
+    arena: U8, page_table: I32, ref_bits: U8, rids: U64, todo: I64, out: U8, status: U8
+) -> int:
+    """Copy the records ``rids[todo]`` into the rows ``out[todo]``, and say in `status` how it went.
+
+    Returns how many stay `PENDING`.
+    """
+    width = out.shape[1]
+    pending = 0
+    for i in todo:
+        page_id = np.int64(rids[i] >> np.uint64(16))
+        frame = page_table[page_id] if page_id < len(page_table) else -1
+        if frame < 0:
+            pending += 1
+            continue
+        page = arena[frame]
+        ref_bits[frame] = 1
+        found, offset, length = _find(page, np.int64(rids[i] & np.uint64(0xFFFF)))
+        if found == OK and length != width:
+            found = OTHER
+        if found == OK:
+            for j in range(width):
+                out[i, j] = page[offset + j]
+        status[i] = found
+    return pending
+
+
+@njit(cache=True, nogil=True)
+def delete_rows(arena: U8, page_table: I32, rids: U64, status: U8, lengths: I64) -> None:
+    """Delete the records `rids`, whose pages are in memory; say how it went, and their lengths."""
+    for i in range(len(rids)):
+        page = arena[page_table[np.int64(rids[i] >> np.uint64(16))]]
+        slot = np.int64(rids[i] & np.uint64(0xFFFF))
+        status[i], _, lengths[i] = _find(page, slot)
+        if status[i] == OK:
+            _put_u16(page, 17 + 4 * slot, _TOMBSTONE)
+            _put_u16(page, 19 + 4 * slot, 0)
+
+
+@njit(cache=True, nogil=True)
+def scan_rows(
+    arena: U8, page_table: I32, page_ids: I64, cursor: I64, rids: U64, out: U8
+) -> tuple[Int, Int]:
+    """Copy records of one width, in order, from ``page_ids[cursor[0]]``, slot ``cursor[1]``, on.
+
+    Moves the cursor; ``cursor[2]`` gets the width of the record that it stops at. Returns (rows
+    filled, why it stopped): `OK` at the end, `PENDING`, `FULL`, `OTHER`, `OVERFLOW`, `BAD_SLOT`.
+    """
+    batch, width = out.shape
+    filled = 0
+    while cursor[0] < len(page_ids):
+        page_id = page_ids[cursor[0]]
+        frame = page_table[page_id] if page_id < len(page_table) else -1
+        if frame < 0:
+            return filled, PENDING
+        page = arena[frame]
+        count = _u16(page, 9) if page[8] == _DATA else 0
+        while cursor[1] < count:
+            found, offset, length = _find(page, cursor[1])
+            cursor[2] = length
+            if found == OK:
+                if length != width:
+                    return filled, OTHER
+                if filled == batch:
+                    return filled, FULL
+                for j in range(width):
+                    out[filled, j] = page[offset + j]
+                rids[filled] = np.uint64(page_id) << np.uint64(16) | np.uint64(cursor[1])
+                filled += 1
+            elif found != MISSING:
+                return filled, found
+            cursor[1] += 1
+        cursor[0] += 1
+        cursor[1] = 0
+    return filled, OK
+
+
+@njit(cache=True, nogil=True)
+def _compact(page: U8) -> bool:
+    """Push all records to the end of the page; ``False``, page unchanged, if they do not fit."""
+    count = _u16(page, 9)
+    directory_end = 17 + 4 * count
+    live = 0
+    for slot in range(count):
+        found, _, length = _find(page, slot)
+        if found == BAD_SLOT:
+            return False
+        live += length
+    if directory_end + live > len(page):
+        return False
+    old = page.copy()
+    end = len(page)
+    for slot in range(count):
+        found, offset, length = _find(old, slot)
+        if found != MISSING:
+            end -= length
+            for j in range(length):
+                page[end + j] = old[offset + j]
+            _put_u16(page, 17 + 4 * slot, end)
+    page[directory_end:end] = 0
+    _put_u16(page, 11, end)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def insert_rows(
+    arena: U8, frames: I32, page_ids: I64, rows: U8, rids: U64, reuse: bool, result: I64
+) -> int:
+    """Put rows into pages, from the first on, as many as fit; return how many were stored.
+
+    ``result[k]`` gets the status of page k: ``free_total << 16 | deleted slots``, or
+    ``-BAD_TYPE`` or ``-BAD_SLOT`` for a page that was left as it was.
+    """
+    count_rows, width = rows.shape
+    done = 0
+    for k in range(len(frames)):
+        page = arena[frames[k]]
+        if page[8] != _DATA:
+            result[k] = -BAD_TYPE
+            continue
+        count, start = _u16(page, 9), _u16(page, 11)
+        directory_end = 17 + 4 * count
+        if not directory_end <= start <= len(page):
+            result[k] = -BAD_SLOT
+            continue
+        free, holes = len(page) - directory_end, 0
+        sound = True
+        for slot in range(count):
+            found, _, length = _find(page, slot)
+            free -= length
+            if found == MISSING:
+                holes += 1
+            elif found == BAD_SLOT:
+                sound = False
+        if not sound or free < 0:
+            result[k] = -BAD_SLOT
+            continue
+        hole = 0
+        while done < count_rows:
+            reused = reuse and holes > 0
+            if free < width + (0 if reused else 4):
+                break
+            if start - width < directory_end + (0 if reused else 4):
+                _compact(page)
+                start = _u16(page, 11)
+            slot = count
+            if reused:
+                while _u16(page, 17 + 4 * hole) != _TOMBSTONE:
+                    hole += 1
+                slot = hole
+                holes -= 1
+            else:
+                count += 1
+                directory_end += 4
+                free -= 4
+            start -= width
+            free -= width
+            for j in range(width):
+                page[start + j] = rows[done, j]
+            _put_u16(page, 17 + 4 * slot, start)
+            _put_u16(page, 19 + 4 * slot, width)
+            _put_u16(page, 9, count)
+            _put_u16(page, 11, start)
+            rids[done] = np.uint64(page_ids[k]) << np.uint64(16) | np.uint64(slot)
+            done += 1
+        result[k] = free << 16 | holes
+    return done
 
 
 def warmup() -> None:
     """Compile every kernel for the types it is called with, or load it from the cache."""
+    arena = np.zeros((1, 512), np.uint8)
+    table, refs = np.zeros(1, np.int32), np.zeros(1, np.uint8)
+    rids, indices = np.zeros(1, np.uint64), np.zeros(1, np.int64)
+    status, rows = np.zeros(1, np.uint8), np.zeros((1, 1), np.uint8)
+    get_rows(arena, table, refs, read_only(rids), indices, rows, status)
+    delete_rows(arena, table, rids, status, indices)
+    scan_rows(arena, table, indices, np.zeros(3, np.int64), rids, rows)
+    insert_rows(arena, table, indices, read_only(rows), rids, True, indices.copy())
+
+
+def read_only(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """A read-only view: what callers give is one type to numba, writable or not."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -63,7 +63,7 @@ class PageManager:
         All pages are read once, to find free space. Unreadable ones are listed in `damaged`; they
         take no new records, and reading from them raises `CorruptPage`.
         """
-        self.reuse_slots = reuse_slots
+        self.reuse_slots = bool(reuse_slots)
         self.file = PageFile(path, page_size, create=create, fs=fs)
         try:
             self.pool = BufferPool(self.file, frames, policy)
