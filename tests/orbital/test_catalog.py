@@ -6,6 +6,7 @@ import hashlib
 import math
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -111,6 +112,12 @@ def test_every_kind_of_orbit_flies(large: np.ndarray) -> None:
         assert part > 0.005, name
     apogee = large["arg_perigee"][(eccentricity > 0.68) & (inclination > 62)]
     assert (np.abs(apogee - 270.0) <= 15.0).all()  # apogee over the northern hemisphere
+
+
+def test_a_hundred_thousand_objects_take_no_time_worth_waiting_for() -> None:
+    before = time.process_time()
+    cat.synthetic_catalog(100_000, seed=9)
+    assert time.process_time() - before < 2.0  # measured: 0.1 s
 
 
 def test_ids_and_designators_are_unique(large: np.ndarray) -> None:
