@@ -27,6 +27,8 @@ from typing import Any
 import ipywidgets
 from IPython.display import display
 
+from meridian.academy.widgets.saved import HTML_MIME, VIEW_MIME
+
 __all__ = [
     "ACCENT",
     "BAD",
@@ -49,9 +51,6 @@ __all__ = [
     "show",
     "svg_document",
 ]
-
-VIEW_MIME = "application/vnd.jupyter.widget-view+json"
-HTML_MIME = "text/html"
 
 # Each is a theme colour of JupyterLab with a fallback that is legible on both black and white.
 INK = "var(--jp-ui-font-color1, #75797d)"

@@ -6,7 +6,6 @@ import math
 import os
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -19,13 +18,12 @@ from meridian.academy.quiz_loader import load_quiz
 from meridian.academy.quiz_questions import MultipleChoice, Question, ShortAnswer, Tracing
 from meridian.academy.quiz_session import PASS_PERCENT, Outcome, QuizSession
 from meridian.academy.widgets.base import StaticMixin, escape
+from meridian.academy.widgets.frontend import STYLE, script
 from meridian.academy.widgets.lab_paths import server_path
 from meridian.academy.widgets.markup import answer_html, block, inline
 from meridian.errors import MeridianError
 
 __all__ = ["QuizPanel", "quiz"]
-
-_FRONTEND = Path(__file__).parent / "frontend"
 
 
 def quiz(
@@ -54,8 +52,8 @@ class QuizPanel(StaticMixin, anywidget.AnyWidget):  # type: ignore[misc]
     ``retry``, ``reveal`` (show the answers), ``restart``.
     """
 
-    _esm = _FRONTEND / "quiz.js"
-    _css = _FRONTEND / "panel.css"
+    _esm = script("quiz.js")
+    _css = STYLE
     view = traitlets.Dict().tag(sync=True)
 
     def __init__(

@@ -18,9 +18,10 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-from meridian.academy.widgets.base import HTML_MIME, VIEW_MIME
+__all__ = ["HTML_MIME", "VIEW_MIME", "drop_views", "main", "pre_save_hook", "run_and_save"]
 
-__all__ = ["drop_views", "main", "pre_save_hook", "run_and_save"]
+VIEW_MIME = "application/vnd.jupyter.widget-view+json"
+HTML_MIME = "text/html"
 
 CELL_TIMEOUT_S = 120
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}

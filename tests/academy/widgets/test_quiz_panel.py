@@ -1,4 +1,4 @@
-"""The quiz panel: three kinds of question, what is shown when, what is kept, what breaks nothing."""
+"""The quiz panel: three kinds of question, what is shown when, what is kept, bad messages."""
 
 from __future__ import annotations
 
