@@ -31,6 +31,7 @@ class Chain:
     first: int
     links: list[PageMap] = field(default_factory=list)
     fault: str = ""
+    back_to: int | None = None  # position in `links` that the last page leads back to
 
     @property
     def found(self) -> int:
@@ -58,6 +59,7 @@ def read_chain(
     while following:
         if following in seen:
             chain.fault = f"the chain comes back to page {following}"
+            chain.back_to = [page.page_id for page in chain.links].index(following)
             return chain
         seen.add(following)
         page = read_page_map(read(following))
@@ -91,15 +93,34 @@ def paint_chain(chain: Chain) -> str:
     ]  # fmt: skip
     pages = [chain.home, *chain.links]
     for index, page in enumerate(pages):
-        x, y = 8 + index % 6 * _STEP, 66 + index // 6 * (_TALL + 62)
+        x, y = _corner(index)
         parts += _column(page, x, y, chain if index == 0 else None)
         if index + 1 < len(pages):
             parts.append(_link(x, y, wraps=index % 6 == 5, first=index == 0, chain=chain))
         elif not chain.fault:
             parts.append(text(x + _BOX / 2, y + _TALL + 30, "next 0: end", anchor="middle"))
+    if chain.back_to is not None:
+        parts.append(_way_back(len(pages) - 1, chain.back_to + 1))
     rows = -(-len(pages) // 6)
     return svg_document(
         8 + 6 * _STEP, 66 + rows * (_TALL + 62) - 14, "".join(parts), title=chain.summary()
+    )
+
+
+def _corner(index: int) -> tuple[float, float]:
+    """Top left of the column of page `index`."""
+    return 8 + index % 6 * _STEP, 66 + index // 6 * (_TALL + 62)
+
+
+def _way_back(last: int, target: int) -> str:
+    """The link that closes a circle, under the columns."""
+    (x0, y0), (x1, y1) = _corner(last), _corner(target)
+    x0, x1 = x0 + _BOX / 2, x1 + _BOX / 2
+    y0, y1 = y0 + _TALL + 20, y1 + _TALL + 20
+    return (
+        f'<path d="M{x0:g} {y0:g}C{x0:g} {y0 + 40:g} {x1:g} {y1 + 40:g} {x1:g} {y1:g}" '
+        f'fill="none" style="stroke:{BAD}" stroke-width="2" stroke-dasharray="6 4" '
+        'marker-end="url(#chain)"/>'
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from meridian.academy.widgets.base import INK, MONO
 from meridian.academy.widgets.page_geometry import LEFT, ON_FILL, Grid, text
@@ -15,10 +15,12 @@ _POINTED_AT = (Kind.RECORD, Kind.STUB)
 _PLAIN = "#ededed"
 
 
-def arrows(page: PageMap, grid: Grid, tip: str, before: Sequence[Slot]) -> list[str]:
-    """Slot to first byte of its record; dashed to where it lay `before`, if it has moved."""
+def arrows(
+    page: PageMap, grid: Grid, tip: str, before: Sequence[Slot], *, only: Collection[int]
+) -> list[str]:
+    """Slots in `only` to the first byte of their records; dashed to where they lay `before`."""
     old = {slot.index: slot.offset for slot in before if slot.live}
-    targets = [(r.slot, r.start) for r in page.regions if r.kind in _POINTED_AT]
+    targets = [(r.slot, r.start) for r in page.regions if r.kind in _POINTED_AT and r.slot in only]
     moved = [
         (slot, old[slot])
         for slot, start in targets

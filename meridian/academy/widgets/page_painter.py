@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import ipywidgets
 
-from meridian.academy.widgets.base import PicturedBox, escape
+from meridian.academy.widgets.base import PicturedBox
 from meridian.academy.widgets.page_picture import PagePicture
 from meridian.academy.widgets.page_regions import PageMap, Slot, read_page_map
 from meridian.academy.widgets.page_svg import paint_page
@@ -145,6 +145,8 @@ class PagePainter(PicturedBox):
 
     def _refresh(self) -> None:
         self._view.value = self.svg()
+        chosen = self._slot.value
+        names = {region.slot: region.label for region in self.map().regions}
         live = [slot.index for slot in self.map().slots if slot.live]
-        labels = {r.slot: r.label for r in self.map().regions if r.slot in live and r.label}
-        self._slot.options = [(f"{slot}: {escape(labels[slot])}", slot) for slot in live]
+        self._slot.options = [(f"{slot}: {names[slot]}", slot) for slot in live]
+        self._slot.value = chosen if chosen in live else next(iter(live), None)

@@ -8,7 +8,7 @@ theme's text colour.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from textwrap import wrap
 
 from meridian.academy.widgets.base import BAD, INK, escape, svg_document
@@ -58,7 +58,7 @@ def paint_page(
     *,
     title: str = "",
     verdict: Verdict | None = None,
-    arrows: bool | None = None,
+    arrows: bool | Collection[int] | None = None,
     before: Sequence[Slot] = (),
     rids: bool = False,
     mark: int | None = None,
@@ -66,10 +66,11 @@ def paint_page(
 ) -> str:
     """The picture of `page`, whose bytes are `raw`, as an SVG document.
 
-    `verdict` replaces the painter's own line on what is wrong. `arrows` lead from slot to record
-    (by default when there are at most 16 slots); slots of `before` that lay elsewhere get a dashed
-    arrow to their old place. `rids` lists the record ids under the grid. `mark` rings one byte.
-    `hex_range` adds the hex of those bytes, each on the colour of its region.
+    `verdict` replaces the painter's own line on what is wrong. `arrows` lead from slot to record,
+    for all slots (the default when there are at most 16), none, or those named; slots of `before`
+    that lay elsewhere get a dashed arrow to their old place. `rids` lists the record ids under the
+    grid. `mark` rings one byte. `hex_range` adds the hex of those bytes, each on the colour of its
+    region.
     """
     # Patterns are found by id in the whole document, where many pictures may stand.
     seed = (raw, title, verdict, arrows, tuple(before), rids, mark, hex_range)
@@ -80,8 +81,11 @@ def paint_page(
     parts = [_PATTERNS.replace("{id}", name), *headline]
     parts += _row_offsets(grid)
     parts += _regions(page, grid, name, broken=bool(page.faults) or not verdict[0])
-    if len(page.slots) <= ARROWS_UP_TO if arrows is None else arrows:
-        parts += draw_arrows(page, grid, f"t{name}", before)
+    if arrows is None:
+        arrows = len(page.slots) <= ARROWS_UP_TO
+    if isinstance(arrows, bool):
+        arrows = range(len(page.slots)) if arrows else ()
+    parts += draw_arrows(page, grid, f"t{name}", before, only=arrows)
     if mark is not None:
         parts += ring(grid, mark)
     y = grid.bottom + 12
@@ -118,13 +122,15 @@ def _headline(page: PageMap, title: str, verdict: Verdict) -> tuple[list[str], f
     if links:  # four bytes are too narrow for words of their own
         lines.append(("Body: " + ", ".join(links), 11, INK, False))
     mark, ink = ("✔", INK) if good else ("✘", BAD)
-    lines += [(line, 12, ink, True) for line in wrap(f"{mark} {words}", 88)]
+    lines.append((f"{mark} {words}", 12, ink, True))
     parts = []
     y = 0.0
     for content, size, colour, strong in lines:
-        y += size + 6
         extra = 'font-weight="600"' if strong else ""
-        parts.append(text(LEFT, y - 3, content, size=size, fill=colour, extra=extra))
+        columns = int((WIDTH - LEFT) / (size * (0.64 if strong else 0.58)))
+        for line in wrap(content, columns):
+            y += size + 6
+            parts.append(text(LEFT, y - 3, line, size=size, fill=colour, extra=extra))
     return parts, y + 8
 
 

@@ -11,7 +11,7 @@ All of them paint bytes, not objects: the picture is of what would be on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from meridian.academy.widgets.bit_flipper import BitFlipper
 from meridian.academy.widgets.page_chain import paint_chain, read_chain
@@ -40,7 +40,7 @@ def show_page(
     *,
     title: str = "",
     label: Callable[[bytes], str] | None = None,
-    arrows: bool | None = None,
+    arrows: bool | Collection[int] | None = None,
     rids: bool = False,
     sealed: bool = True,
     mark: int | None = None,
@@ -49,10 +49,12 @@ def show_page(
     """Paint a page: header fields, slot directory, free space, records, garbage, checksum verdict.
 
     `label` turns a record's bytes into the text on it (default: its slot number). `arrows` lead
-    from slots to records (default: up to 16 slots). `rids` lists the record ids. Say
-    ``sealed=False`` for a page in memory, whose checksum is not yet written. `mark` rings one
-    byte. ``hex=(start, stop)`` adds those bytes in hex. Raises `TypeError` for what has no bytes,
-    `ValueError` for fewer bytes than a header or a `mark` outside the page; damage is painted.
+    from slots to records: all (the default up to 16 slots), none, or those of the slots named.
+    `rids` lists the record ids. Say ``sealed=False`` for a page in memory, whose checksum is not
+    yet written. `mark` rings one byte. ``hex=(start, stop)`` adds those bytes in hex.
+
+    Raises `TypeError` for what has no bytes, `ValueError` for fewer bytes than a header or a
+    `mark` outside the page; damage is painted.
     """
     page = read_page_map(buf, label=label, sealed=sealed)
     raw = bytes(memoryview(buf).cast("B"))

@@ -184,6 +184,15 @@ def test_equal_pages_give_equal_pictures_and_others_do_not():
     assert show_page(filled(b"a")).svg != show_page(filled(b"b")).svg
 
 
+def test_arrows_are_drawn_for_the_slots_named():
+    page = filled(*[b"x" * 30] * 20)
+    drawn = [
+        show_page(page, arrows=arrows).svg.count("marker-end")
+        for arrows in (None, True, False, [17], [17, 99])
+    ]
+    assert drawn == [0, 20, 0, 1, 1]
+
+
 def test_labels_are_escaped():
     picture = show_page(filled(b"x" * 90), label=lambda _: "<script>alert(1)</script>")
     assert "<script>" not in picture.svg
@@ -253,7 +262,9 @@ def test_a_damaged_chain_is_painted_with_what_is_wrong():
     pages = chained_pages()
     pages[5] = overflow_page(5, 2, b"y" * 300)
     assert "comes back to page 2" in show_chain(pages.__getitem__, 1, 1).summary
+    assert "stroke-dasharray" in show_chain(pages.__getitem__, 1, 1).svg
     pages[5] = overflow_page(5, 0, b"y" * 299)
+    assert "stroke-dasharray" not in show_chain(pages.__getitem__, 1, 1).svg
     assert "699 bytes found, 700 promised" in show_chain(pages.__getitem__, 1, 1).summary
     pages[5] = filled(b"no", size=512, page_id=5)
     assert "page 5 is DATA, not OVERFLOW" in show_chain(pages.__getitem__, 1, 1).summary
@@ -284,8 +295,10 @@ def test_buttons_do_what_the_engine_does():
     for _ in range(4):
         press(painter, "Insert")
     assert painter.page.slot_count == 4
+    assert painter._slot.value == 0, "a slot is chosen from the start"
     painter._slot.value = 1
     press(painter, "Delete")
+    assert painter._slot.value == 0
     assert painter.page.get(1) is None
     kept = {slot: bytes(painter.page.get(slot)) for slot in (0, 2, 3)}
     press(painter, "Compact")
