@@ -10,11 +10,9 @@ from pathlib import Path
 
 __all__ = ["Usage", "open_to_box", "regular_file", "remove_tree", "usage"]
 
-_MAX_ENTRIES = 20_000
-
 
 class Usage:
-    """What lies in a folder; `too_many` when counting stopped at the limit of entries."""
+    """What lies in a folder; `entries` is one more than the limit where counting stopped."""
 
     __slots__ = ("bytes", "entries")
 
@@ -22,15 +20,12 @@ class Usage:
         self.bytes = 0
         self.entries = 0
 
-    def too_many(self) -> bool:
-        return self.entries > _MAX_ENTRIES
 
-
-def usage(folder: Path) -> Usage:
+def usage(folder: Path, max_entries: int) -> Usage:
     """Space on disk and number of entries below `folder`; links are not followed."""
     total = Usage()
     pending = [os.fspath(folder)]
-    while pending and not total.too_many():
+    while pending and total.entries <= max_entries:
         try:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
@@ -39,7 +34,7 @@ def usage(folder: Path) -> Usage:
                     total.bytes += facts.st_blocks * 512
                     if stat.S_ISDIR(facts.st_mode):
                         pending.append(entry.path)
-                    if total.too_many():
+                    if total.entries > max_entries:
                         break
         except OSError:  # removed meanwhile, or nested deeper than a path can say
             total.entries += 1

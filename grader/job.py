@@ -254,7 +254,7 @@ class _Job:
 
     @property
     def peer_module(self) -> str:
-        return self.suite.stem.replace("test_", "peer_", 1)
+        return f"peer_{self.suite.stem.removeprefix('test_')}"
 
     def peers(self, workshop: Workshop, work: Path) -> Workshop | None:
         """The suite's peer file, ``peer_storage.py`` beside ``test_storage.py``, in its own box."""

@@ -98,6 +98,7 @@ class Judge:
         self.verdicts: dict[str, Verdict] = {}
         self.points: dict[str, float] = {}
         self.problems: list[str] = []
+        self.interrupted = False
 
     # -- fixtures --------------------------------------------------------------------------------
 
@@ -130,6 +131,9 @@ class Judge:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line("markers", "criterion(id, points): what a test is worth")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = excinfo.type is KeyboardInterrupt  # pytest.exit() comes here as well
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -225,7 +229,7 @@ def run_suite(suite: Path, capstone: Capstone, judge: Judge) -> None:
     """
     with _clean_environment():
         status = pytest.main([*_PYTEST_ARGUMENTS, os.fspath(suite)], plugins=[judge])
-    if status == pytest.ExitCode.INTERRUPTED:
+    if judge.interrupted:
         raise KeyboardInterrupt
     if judge.problems:
         raise SuiteError(suite, "; ".join(judge.problems))

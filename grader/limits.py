@@ -29,6 +29,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Size of one file."""
     scratch_bytes: int = 1024 * MIB
     """All files that one worker wrote."""
+    scratch_files: int = 20_000
+    """How many files and folders it made."""
     reply_bytes: int = 64 * MIB
     """One answer."""
     output_bytes: int = 16 * MIB

@@ -9,7 +9,7 @@ import secrets
 import select
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from grader.box import Spawn
@@ -36,13 +36,14 @@ class BoxProcess:
         pass_fds: Sequence[int] = (),
     ) -> None:
         self._limits = limits
-        self._contained = spawn.info
-        self._mark = f"{_MARK}={secrets.token_hex(8)}"
+        self._contained = spawn.contained
+        self._mark = f"{_MARK}={os.getpid()}-{secrets.token_hex(8)}"
         self._inner: int | None = None  # pidfd of the box's first process
         self._ended = False
         self.printed = 0
         self._info, theirs = os.pipe()
-        argv = [part.replace("{info}", str(theirs)) for part in spawn.argv]
+        hidden = _readable_once(part.replace("{info}", str(theirs)) for part in spawn.hidden)
+        argv = [part.replace("{hidden}", str(hidden)) for part in spawn.argv]
         name, _, value = self._mark.partition("=")
         try:
             self._process = subprocess.Popen(
@@ -50,7 +51,7 @@ class BoxProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=(*pass_fds, theirs),
+                pass_fds=(*pass_fds, theirs, hidden),
                 env={**environment, name: value},
                 cwd=scratch,
                 start_new_session=True,
@@ -60,6 +61,7 @@ class BoxProcess:
             raise
         finally:
             os.close(theirs)
+            os.close(hidden)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.streams = (self._process.stdout.fileno(), self._process.stderr.fileno())
@@ -126,6 +128,17 @@ class BoxProcess:
             if stream is not None:
                 stream.close()
         os.close(self._info)
+
+
+def _readable_once(parts: Iterable[str]) -> int:
+    """A descriptor from which `parts` can be read, NUL after each."""
+    source, sink = os.pipe()
+    try:
+        os.set_blocking(sink, False)  # far less than a pipe holds, or an error instead of a hang
+        os.write(sink, b"".join(part.encode() + b"\0" for part in parts))
+    finally:
+        os.close(sink)
+    return source
 
 
 def readable(fd: int, timeout_s: float) -> bool:

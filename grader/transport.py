@@ -217,13 +217,13 @@ class BoxTransport:
         """Now and then: is the process alive, is the scratch folder within its limit?"""
         if time.monotonic() - self._checked_s < _TICK_S:
             return
-        used = usage(self._scratch)
+        used = usage(self._scratch, self._limits.scratch_files)
         self._checked_s = time.monotonic()
         if used.bytes > self._limits.scratch_bytes:
             cap = self._limits.scratch_bytes
             raise self._end("output", f"Wrote more than {cap} bytes of files")
-        if used.too_many():
-            raise self._end("output", f"Made more than {used.entries - 1} files")
+        if used.entries > self._limits.scratch_files:
+            raise self._end("output", f"Made more than {self._limits.scratch_files} files")
         if self._process.status() is not None and not readable(self._answers, 0):
             raise self._gone()  # what it left behind keeps the pipe open
 

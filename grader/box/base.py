@@ -41,7 +41,7 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
     """How to start python under a plan, and what the folders are called from its side."""
 
     argv: tuple[str, ...]
-    """Up to and with the interpreter; ``{info}`` stands for a descriptor, see `info`."""
+    """Up to and with the interpreter. ``{info}`` and ``{hidden}`` stand for descriptors."""
     submission: str
     scratch: str
     runtime: str
@@ -50,8 +50,10 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
     """The worker gives up root for this uid before it loads the submission."""
     count_processes: bool = True
     """Whether a limit on processes would count this box alone."""
-    info: bool = False
-    """Whether the inner process id is written, as JSON, to the descriptor ``{info}``."""
+    hidden: tuple[str, ...] = ()
+    """Arguments read from ``{hidden}``, NUL after each: a command line shows in the box's /proc."""
+    contained: bool = False
+    """Whether all of it dies with one process, whose id is written, as JSON, to ``{info}``."""
 
 
 class Box(Protocol):

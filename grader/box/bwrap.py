@@ -46,7 +46,7 @@ class BwrapBox:
 
     def spawn(self, plan: Plan) -> Spawn:
         libraries = tuple(f"/libraries/{i}" for i in range(len(plan.libraries)))
-        argv = [self._bwrap, "--info-fd", "{info}", *self.fixed]
+        argv = ["--info-fd", "{info}", *self.fixed]
         argv += _bind(plan.runtime, "/runtime")
         argv += _bind(plan.submission, "/submission")
         argv += ["--bind", str(plan.scratch), "/scratch", "--chdir", "/scratch"]
@@ -56,13 +56,14 @@ class BwrapBox:
                 if hidden.is_relative_to(folder) and hidden.is_dir():
                     argv += ["--tmpfs", f"{name}/{hidden.relative_to(folder)}"]
         return Spawn(
-            argv=(*argv, "--", python_executable()),
+            argv=(self._bwrap, "--args", "{hidden}", "--", python_executable()),
+            hidden=tuple(argv),
             submission="/submission",
             scratch="/scratch",
             runtime="/runtime",
             libraries=libraries,
             uid=spare_uid(),
-            info=True,
+            contained=True,
         )
 
 
