@@ -202,8 +202,13 @@ def first_bit_not_caught(
 
 def read_through(pool: Remote, page_id: int, want: bytes, what: str) -> None:
     """`pool.fetch(page_id).data` must be `want`."""
-    with pool.fetch(page_id) as page:
-        got = bytes(page.data)
+    try:
+        with pool.fetch(page_id) as page:
+            got = bytes(page.data)
+    except RemoteError as error:
+        if error.is_a("NotImplementedError"):
+            raise
+        raise CriterionFailed(f"fetch({page_id}) of {what} raised {error.message}") from error
     if got != want:
         at = next((i for i, (a, b) in enumerate(zip(got, want, strict=False)) if a != b), len(got))
         raise CriterionFailed(

@@ -270,7 +270,7 @@ def test_overflow_records(submission: Submission, rng: Rng) -> None:
     need = 3 + 25 + 2 + 3  # 4,073 bytes to a page
     require(
         types.count(4) == need,
-        f"Pages of type OVERFLOW in the file: {types.count(4)}, expected {need} of 4,073 bytes each",
+        f"OVERFLOW pages in the file: {types.count(4)}, expected {need}, of 4,073 bytes each",
     )
     for _ in range(3):
         for rid in record_ids(submission, places):

@@ -1,0 +1,1 @@
+from meridian.database.storage.buffer_pool import *  # noqa: F403

@@ -1,0 +1,2 @@
+from meridian.database.storage.page import *  # noqa: F403
+from meridian.database.storage.rid import *  # noqa: F403

@@ -1,0 +1,1 @@
+from meridian.database.storage.page_file import *  # noqa: F403

@@ -1,0 +1,1 @@
+from meridian.database.storage.page_manager import *  # noqa: F403

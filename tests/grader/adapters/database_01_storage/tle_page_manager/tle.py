@@ -1,0 +1,1 @@
+from meridian.orbital.tle import TleRecord as TleRecord
