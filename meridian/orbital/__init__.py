@@ -1,0 +1,5 @@
+"""The domain that all tracks share: element sets, catalogues, and where objects are.
+
+`tle` (records, arrays, text, files), `epoch` (their times), `elements` (sizes and states of an
+orbit), `catalog` (published and generated catalogues), `propagation` (SGP4).
+"""

@@ -32,6 +32,7 @@ Mask = npt.NDArray[np.bool_]
 
 _BLOCK = 4096  # sets decoded together: small enough for the cache, large enough for NumPy
 _LONGEST_NAME = 60  # a longer line is a damaged line 1 or 2, not the name of the next set
+_TRAILING = 32  # names are padded to 24 columns, lines to 80
 _NAME, _LINE_1, _LINE_2, _DAMAGED = 0, 1, 2, 3
 
 # What the first column of an object number stands for, -1 where nothing.
@@ -111,12 +112,15 @@ class _Page:
         self._bytes = np.frombuffer(raw + b"\n", np.uint8)
         ends = np.flatnonzero(self._bytes == ord("\n"))
         starts = np.concatenate(([0], ends[:-1] + 1))
-        while True:  # cut one trailing blank a turn; only lines that have one take part
+        for _ in range(_TRAILING):  # cut one trailing blank a turn, from all lines that have one
             last = self._bytes[np.maximum(ends - 1, 0)]
             blank = (ends > starts) & ((last == 32) | (last == 9) | (last == 13))
             if not blank.any():
                 break
             ends = ends - blank
+        else:  # lines with more than anyone writes, one by one
+            for i in np.flatnonzero(blank):
+                ends[i] = starts[i] + len(raw[starts[i] : ends[i]].rstrip(b" \t\r"))
         self._rows = np.flatnonzero(ends > starts)
         self._starts, self._ends = starts[self._rows], ends[self._rows]
         self._bounds = list(zip(self._starts.tolist(), self._ends.tolist(), strict=True))

@@ -126,9 +126,9 @@ def parse_lines(line_1: str, line_2: str, rows: Rows = (None, None)) -> Elements
 
     Trailing white space is allowed. `rows` are the lines' places in a file, for the message.
     Raises the `TleError` for the first thing wrong: length, columns, checksum, the two object
-    numbers, range.
+    numbers, range; `TypeError` for lines that are no text.
     """
-    one, two = line_1.rstrip(), line_2.rstrip()
+    one, two = _text(line_1), _text(line_2)
     _check_line(1, one, _LINE_1, rows[0])
     _check_line(2, two, _LINE_2, rows[1])
     norad_id, again = _id_value(one[2:7]), _id_value(two[2:7])
@@ -166,6 +166,12 @@ def parse_lines(line_1: str, line_2: str, rows: Rows = (None, None)) -> Elements
         int(one[64:68]),
         int(two[63:68]),
     )
+
+
+def _text(line: object) -> str:
+    if not isinstance(line, str):
+        raise TypeError(f"Expected the lines of a set as str, got {type(line).__name__}")
+    return line.rstrip()
 
 
 def _check_line(number: int, line: str, fields: tuple[_Field, ...], row: int | None) -> None:

@@ -134,6 +134,12 @@ def test_habits_of_real_files() -> None:
     assert table.names == ["ALPHA 1", "", "GAMMA (DEB)"]
 
 
+def test_a_megabyte_of_blanks_after_a_line_is_no_trouble() -> None:
+    blanks = " " * 1_000_000
+    text = f"{PAIRS[0][0]}{blanks}\n{blanks}\n{PAIRS[0][1]}\n{blanks}"
+    assert parse_tle_lines(text).records.tobytes() == CATALOG[:1].tobytes()
+
+
 def test_ids_padded_with_spaces_or_written_in_alpha5() -> None:
     text = ""
     for shown in ("    5", "  123", "09999", "A0000", "Z9999"):
