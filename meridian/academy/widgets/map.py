@@ -53,7 +53,7 @@ def course_map(
         record, problem = store.record(), None
     except (MeridianError, OSError) as error:
         record, problem = Record(), f"Your progress cannot be read. {error}"
-    line = doctor(curriculum.root) if doctor else None
+    line = f"This machine: {doctor(curriculum.root)}" if doctor else None
     return CourseMap(curriculum, record, doctor=line, problem=problem)
 
 

@@ -131,7 +131,7 @@ def test_the_doctor_is_asked_about_this_lab(lab: Curriculum) -> None:
 
     html = course_map(curriculum=lab, doctor=doctor).html()
     assert asked == [lab.root]
-    assert "Ready &amp; &lt;well&gt;." in html
+    assert "This machine: Ready &amp; &lt;well&gt;." in html
 
 
 def test_a_doctor_that_fails_is_one_line_and_no_traceback(tmp_path: Path) -> None:
