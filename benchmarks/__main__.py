@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     for row in rows:
         if row not in module.ALL_ROWS:
             parser.error(f"no row {row!r}; there are: {', '.join(module.ALL_ROWS)}")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     busy = _busy()
     if busy:
         console.print(busy, style="yellow", highlight=False)
@@ -69,9 +70,8 @@ def main(argv: list[str] | None = None) -> int:
             options.out, quick=options.quick, rows=rows, folder=options.dir, progress=show
         )
     console.print(_table(options.module, results))
-    for result in results:
-        if result.note:
-            console.print(f"{result.name} vs {result.peer}: {result.note}", highlight=False)
+    for line in _notes(results):
+        console.print(line, highlight=False)
     console.print(f"Written to {options.out}", highlight=False, soft_wrap=True)
     return 0
 
@@ -83,30 +83,42 @@ def _busy() -> str:
     return f"Load average {load:.1f} on {cores} cores: others are computing, ratios will be noisy"
 
 
+def _notes(results: list[BenchmarkResult]) -> list[str]:
+    """What each result carries as a note, without the load, which was said for all of them."""
+    lines = []
+    for result in results:
+        parts = [part for part in result.note.split("; ") if not part.startswith("load average")]
+        if any(parts):
+            lines.append(f"{result.name} vs {result.peer}: {'; '.join(parts)}")
+    return lines
+
+
 def _table(key: str, results: list[BenchmarkResult]) -> Table:
-    table = Table(title=f"{key}: times as fast as the peer", title_justify="left")
-    for column in ("workload", "subject", "peer"):
-        table.add_column(column)
-    for column in ("subject ns", "peer ns", "ratio", "95 % interval", "other clock", "target"):
+    table = Table(
+        title=f"{key}: times as fast as the peer, ns per operation",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("workload")
+    table.add_column("peer")
+    for column in ("ours", "peer", "ratio (95 %)", "other clock", "target"):
         table.add_column(column, justify="right")
-    table.add_column("")
     for r in results:
         verdict = {True: "met", False: "missed", None: ""}[r.met]
-        target = f"{r.target:.2f}" if r.target is not None else ""
+        target = f"{r.target:.2g} {verdict}".strip() if r.target is not None else ""
         if r.ratio is None or r.ci95 is None or r.subject_s is None or r.peer_s is None:
-            table.add_row(r.name, r.subject, r.peer, "", "", "gap", "", "", target, "")
+            table.add_row(r.name, r.peer, "", "", "gap", "", target)
             continue
         table.add_row(
-            f"{r.name} ({r.clock})",
-            r.subject,
+            f"{r.name}, {r.clock}",
             r.peer,
             f"{r.subject_s * 1e9:,.0f}",
             f"{r.peer_s * 1e9:,.0f}",
-            f"{r.ratio:.2f}",
-            f"{r.ci95[0]:.2f} to {r.ci95[1]:.2f}",
-            f"{r.other_ratio:.2f} ({r.other_clock})" if r.other_ratio is not None else "",
+            f"{r.ratio:.2f} ({r.ci95[0]:.2f}-{r.ci95[1]:.2f})",
+            f"{r.other_ratio:.2f} {r.other_clock}" if r.other_ratio is not None else "",
             target,
-            verdict,
         )
     return table
 

@@ -46,10 +46,12 @@ class Sizes:
     records: int = 100_000
     rounds: int = 30
     frames: tuple[int, ...] = (64, 1_024, 8_192, 65_536)
+    hit_repeats: int = 100  # turns over the hot pages in one sample
+    retry: bool = True  # measure again when the interval is wide
 
 
 FULL = Sizes()
-QUICK = Sizes(records=2_000, rounds=8, frames=(64, 256, 1_024))
+QUICK = Sizes(records=1_000, rounds=8, frames=(64, 256, 1_024), hit_repeats=10, retry=False)
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,19 @@ def run_races(
         for name, peer in steps:
             if progress:
                 progress(len(found), total, f"{name} vs {peer.name}")
-            found.append(_race(name, peer, records, order, sizes.rounds, seed, Path(scratch)))
+            found.append(_race(name, peer, records, order, sizes, seed, Path(scratch)))
         if HIT_ROW in rows:
             if progress:
                 progress(len(found), total, HIT_ROW)
             found.append(
-                hit_race(Path(scratch), frames=sizes.frames[-1], rounds=sizes.rounds, seed=seed)
+                hit_race(
+                    Path(scratch),
+                    frames=sizes.frames[-1],
+                    rounds=sizes.rounds,
+                    retry=sizes.retry,
+                    repeat=sizes.hit_repeats,
+                    seed=seed,
+                )
             )
     if progress:
         progress(total, total, "done")
@@ -132,7 +141,7 @@ def _race(
     peer: type[Store],
     records: Records,
     order: npt.NDArray[np.int64],
-    rounds: int,
+    sizes: Sizes,
     seed: int,
     scratch: Path,
 ) -> Race | BenchmarkResult:
@@ -175,7 +184,8 @@ def _race(
             unit=row.unit,
             per=records.rows.size,
             clock=row.clock,
-            rounds=rounds,
+            rounds=sizes.rounds,
+            retry=sizes.retry,
             seed=seed,
             target=row.targets[peer],
         )

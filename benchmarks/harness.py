@@ -15,6 +15,7 @@ from meridian.foundation.profiling.bench import (
     compare,
     compare_pairs,
 )
+from meridian.foundation.profiling.comparison import WIDE
 from meridian.foundation.profiling.timing import Clock
 
 __all__ = ["Disagreement", "Progress", "Race", "Side", "race"]
@@ -86,6 +87,7 @@ def race(
     per: int,
     clock: Clock,
     rounds: int = 30,
+    retry: bool = True,
     seed: int = 0,
     target: float | None = None,
     note: str = "",
@@ -93,7 +95,8 @@ def race(
     """Compare the answers of both sides, then measure them in interleaved pairs.
 
     `per` is the operations of one run of `work`, `clock` the one that judges: ``"cpu"`` for work
-    without I/O, ``"wall"`` for work that writes. Raises `Disagreement`.
+    without I/O, ``"wall"`` for work that writes. With `retry`, a wide interval is measured again.
+    Raises `Disagreement`.
     """
     _agree(name, mine, peer)
     watch_mine, watch_peer = _Stopwatch(mine, clock), _Stopwatch(peer, clock)
@@ -104,6 +107,7 @@ def race(
         seed=seed,
         clock=clock,
         own_timer=True,
+        max_spread=WIDE if retry else None,
         names=(mine.name, peer.name),
     )
     pairs = judged.a.size  # of the run that counts; a warm-up, and a first try, came before it

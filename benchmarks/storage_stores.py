@@ -174,7 +174,7 @@ class SqliteStore(Store):
 class SqliteJoinStore(SqliteStore):
     """The same, but a batch of gets is one statement: SQLite's loop instead of Python's."""
 
-    name = "sqlite3 (one join)"
+    name = "sqlite3 join"
 
     def get_many(self) -> Bytes2D:
         rows = self.connection.execute(
