@@ -12,16 +12,19 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from meridian.academy.curriculum import Module
 from meridian.clock import Clock, SystemClock
 from meridian.errors import MeridianError
 from meridian.fs import failpoint
 
-__all__ = ["Attic", "NoSuchVersion", "build_exercise"]
+__all__ = ["Attic", "Build", "NoSuchVersion"]
+
+Build: TypeAlias = Callable[[Module, Path], None]
 
 
-class NoSuchVersion(MeridianError, LookupError):
+class NoSuchVersion(MeridianError, LookupError):  # noqa: N818 - named for the state
     """The attic has no version with this stamp."""
 
     def __init__(self, key: str, stamp: str, stamps: list[str]) -> None:
@@ -32,25 +35,17 @@ class NoSuchVersion(MeridianError, LookupError):
         super().__init__(f"No version {stamp!r} of {key} was kept; kept versions: {kept}")
 
 
-def build_exercise(root: Path, module: Module, target: Path) -> None:
-    """Write the exercise of `module` as a learner first sees it into the new folder `target`."""
-    raise NotImplementedError
-
-
 class Attic:
-    """The kept versions of one exercise."""
+    """The kept versions of one exercise.
+
+    `build` writes the exercise as a learner first sees it into a folder that does not exist yet.
+    """
 
     def __init__(
-        self,
-        root: Path,
-        module: Module,
-        *,
-        clock: Clock | None = None,
-        build: Callable[[Path, Module, Path], None] = build_exercise,
+        self, root: Path, module: Module, build: Build, *, clock: Clock | None = None
     ) -> None:
         self.exercise = root / module.exercise
         self.folder = root / ".meridian" / "attic" / module.key
-        self._root = root
         self._module = module
         self._clock = clock or SystemClock()
         self._build = build
@@ -63,7 +58,7 @@ class Attic:
 
     def reset(self) -> Path | None:
         """Put the exercise back to its start; return where the replaced version is kept."""
-        return self._replace(lambda target: self._build(self._root, self._module, target))
+        return self._replace(lambda target: self._build(self._module, target))
 
     def restore(self, stamp: str) -> Path | None:
         """Bring version `stamp` back; the present one is kept in its turn."""

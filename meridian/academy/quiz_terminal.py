@@ -27,7 +27,7 @@ _END = "."  # a line with only this ends an answer of several lines
 
 
 class QuizTerminal:
-    """Drives a session. `ask` reads one line, and raises `EOFError` to stop.
+    """Drives a session. `ask` (default: the keyboard) reads one line; its `EOFError` stops.
 
     `save` is called after each answer, `record` after each round.
     """
@@ -37,13 +37,13 @@ class QuizTerminal:
         session: QuizSession,
         console: Console,
         *,
-        ask: Callable[[str], str] = input,
+        ask: Callable[[str], str] | None = None,
         save: Callable[[], None] = lambda: None,
         record: Callable[[], None] = lambda: None,
     ) -> None:
         self._session = session
         self._console = console
-        self._ask = ask
+        self._ask = ask or input
         self._save = save
         self._record = record
 

@@ -126,7 +126,7 @@ def test_the_digest_follows_the_content_not_the_layout(tmp_path: Path) -> None:
         (
             "answer.lineNumber = 2",
             'answer.lineNumber = "2"',
-            r"question 4 \(id fails\): Expected .*got `str` - at `\$.questions\[3\].answer.lineNumber`",
+            r"question 4 \(id fails\): Expected .*got `str` - at .*answer.lineNumber`",
         ),
         ("answer.lineNumber = 2", "answer.lineNumber = -1", "Expected `int` >= 0"),
         ("answer.lineNumber = 2", "answer.lineNumber = 3", "Expected a line from 1 to 2, got 3"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -73,11 +74,12 @@ def reset(
 
     Results so far stay in your record. What comes next: `meridian check CAPSTONE`.
     """
+    from grader.build import write_exercise
     from meridian.academy.attic import Attic
 
     course, store = open_lab()
     module = available_module(course, key)
-    attic = Attic(course.root, module)
+    attic = Attic(course.root, module, partial(write_exercise, course.root))
     out = console()
     if list_:
         stamps = attic.stamps()

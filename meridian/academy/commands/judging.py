@@ -37,7 +37,7 @@ class Output(enum.Enum):
     EVENTS = "events"
 
 
-class CapstoneLocked(MeridianError, PermissionError):
+class CapstoneLocked(MeridianError, PermissionError):  # noqa: N818 - named for the state
     """Lessons of the module are not passed yet. Advice, not a jail."""
 
     def __init__(self, key: str, lessons: list[str], command: str) -> None:
@@ -121,7 +121,7 @@ def _run(
     if output is Output.PERSON:
         events = bars_or_lines()
     else:
-        events = nullcontext(_print_event if output is Output.EVENTS else _ignore_event)
+        events = nullcontext(_relay if output is Output.EVENTS else _ignore)
     with events as on_event:
         report = run_one(
             JobSpec(
@@ -137,14 +137,18 @@ def _run(
     return plain
 
 
-def _ignore_event(event: dict[str, Any]) -> None:
+def _ignore(event: dict[str, Any]) -> None:
     del event
+
+
+def _relay(event: dict[str, Any]) -> None:
+    """Pass on the stages. The report is announced by us, once it is on record."""
+    if event.get("event") != "report":
+        _print_event(event)
 
 
 def _print_event(event: dict[str, Any]) -> None:
     import msgspec
 
-    if event.get("event") == "report" and "path" not in event:
-        return
     sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
     sys.stdout.flush()
