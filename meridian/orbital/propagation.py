@@ -17,7 +17,7 @@ from sgp4.api import SGP4_ERRORS, SatrecArray
 
 from meridian.orbital.epoch import DAY_NS
 from meridian.orbital.errors import PropagationError
-from meridian.orbital.tle import TleRecord, array_to_records
+from meridian.orbital.tle import TleRecord, array_to_records, records_to_array
 from meridian.orbital.tle_layout import Records
 
 __all__ = ["Propagator", "States", "propagate", "propagate_many", "unix_ns_to_jd"]
@@ -68,10 +68,10 @@ class Propagator:
         """
         if chunk < 1:
             raise ValueError(f"Expected a chunk of at least 1 state, got {chunk}")
-        records = array_to_records(objects) if isinstance(objects, np.ndarray) else objects
-        for record in records:
-            record.pack()  # refuses NaN, which SGP4 would carry into every state
-        self.norad_ids = np.array([record.norad_id for record in records], np.uint32)
+        # Both refuse NaN, which SGP4 would carry into every state.
+        array = objects if isinstance(objects, np.ndarray) else records_to_array(objects)
+        records = array_to_records(array)
+        self.norad_ids = array["norad_id"].copy()
         self._chunk = chunk
         satellites = [record.to_satrec() for record in records]
         self._groups = [

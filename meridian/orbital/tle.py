@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -226,9 +226,14 @@ def array_to_records(array: Records, names: Sequence[str] | None = None) -> list
         names = [""] * len(array)
     if len(names) != len(array):
         raise ValueError(f"Got {len(names)} names for {len(array)} records")
-    raw = memoryview(array.tobytes())
-    size = TLE_DTYPE.itemsize
-    return [TleRecord.unpack(raw[i * size : (i + 1) * size], n) for i, n in enumerate(names)]
+    good = valid_rows(array)
+    if not good.all():
+        TleRecord.unpack(array[int(np.argmin(good))].tobytes())  # raises, by name
+    rows: list[tuple[Any, ...]] = array.tolist()
+    return [
+        TleRecord(row[0], row[1].decode(), *row[2:], name=name)
+        for row, name in zip(rows, names, strict=True)
+    ]
 
 
 def format_tle_lines(array: Records, names: Sequence[str] | None = None) -> str:
