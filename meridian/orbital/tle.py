@@ -229,11 +229,10 @@ def array_to_records(array: Records, names: Sequence[str] | None = None) -> list
     good = valid_rows(array)
     if not good.all():
         TleRecord.unpack(array[int(np.argmin(good))].tobytes())  # raises, by name
-    rows: list[tuple[Any, ...]] = array.tolist()
-    return [
-        TleRecord(row[0], row[1].decode(), *row[2:], name=name)
-        for row, name in zip(rows, names, strict=True)
-    ]
+    rows: list[list[Any]] = [[*row, name] for row, name in zip(array.tolist(), names, strict=True)]
+    for row in rows:
+        row[1] = row[1].decode()
+    return [TleRecord(*row) for row in rows]
 
 
 def format_tle_lines(array: Records, names: Sequence[str] | None = None) -> str:
