@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meridian.database.storage.buffer_pool import *  # noqa: F403
     from meridian.database.storage.errors import *  # noqa: F403
+    from meridian.database.storage.background import flusher as flusher
     from meridian.database.storage.heap import PageInfo as PageInfo
     from meridian.database.storage.io_stats import *  # noqa: F403
     from meridian.database.storage.page import *  # noqa: F403
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from meridian.database.storage.policies import *  # noqa: F403
     from meridian.database.storage.pool_stats import *  # noqa: F403
     from meridian.database.storage.rid import *  # noqa: F403
+    from meridian.database.storage.tle import *  # noqa: F403
 
 _EXPORTS = {
     "errors": (
@@ -59,6 +61,7 @@ _EXPORTS = {
         "verify",
     ),
     "buffer_pool": ("BufferPool",),
+    "background": ("flusher",),
     "heap": ("PageInfo",),
     "page_manager": ("PageManager",),
     "pinned_page": ("PinnedPage",),
@@ -67,6 +70,7 @@ _EXPORTS = {
     "io_stats": ("IoStatistics", "IoStats"),
     "page_file": ("PageFile",),
     "rid": ("RecordId",),
+    "tle": ("TLE_DTYPE", "TleRecord", "epoch_key"),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 

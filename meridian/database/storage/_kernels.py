@@ -10,7 +10,7 @@ Nothing read from a page is trusted: a slot is used only if it lies inside its p
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
-Int = int | np.int64
+Int = Any  # int in Python, int64 when compiled
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 # What became of one record, or why a kernel stopped.

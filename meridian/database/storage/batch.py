@@ -88,7 +88,8 @@ def _insert_some(manager: PageManager, rows: Rows, rids: Rids) -> int:
                     space.close(page_id)
                 else:
                     space.add(page_id, found >> 16, found & 0xFFFF if manager.reuse_slots else 0)
-            space.tail = page_ids[-1]
+            if result[-1] >= 0:
+                space.make_tail(page_ids[-1])
     finally:
         if handles:
             for handle in handles:
@@ -173,7 +174,7 @@ def delete_many(manager: PageManager, rids: npt.NDArray[np.integer] | Sequence[i
                 gone = status == kernels.OK
                 dirty = bool(gone.any())
                 for rid, length in zip(some[gone].tolist(), lengths[gone].tolist(), strict=True):
-                    space.gained(rid >> 16, length, hole=manager.reuse_slots)
+                    space.change(rid >> 16, length, int(manager.reuse_slots))
         finally:
             pool.unpin_many(frames, dirty)
         deleted += int(gone.sum())

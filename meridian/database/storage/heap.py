@@ -79,7 +79,7 @@ class Heap:
                 if record is None or current != stub:
                     return False  # another thread was quicker
                 SlottedPage(page.data_mut()).delete(slot)
-                self._space.gained(page_id, len(record), hole=self._reuse)
+                self._space.change(page_id, len(record), int(self._reuse))
         self._chains.free_pages(chain)
         return True
 
@@ -153,11 +153,11 @@ class Heap:
             try:
                 page = self.data_page(page_id) if page_id else self._pool.new_page()
                 with page, self._latch:
+                    self._space.make_tail(page.page_id)
                     if not page_id:
                         self._measure(page)
                     slot = self._put(page, record, overflow=overflow)
                     if slot is not None:
-                        self._space.tail = page.page_id
                         return RecordId(page.page_id, slot)
                     self._measure(page)  # another thread was quicker, or the map was wrong
             except CorruptPage:
@@ -172,7 +172,7 @@ class Heap:
         if slot is not None:
             reused = slot < count
             spent = len(record) + (0 if reused else SLOT_SIZE)
-            self._space.spent(page.page_id, spent, hole=reused)
+            self._space.change(page.page_id, -spent, -int(reused))
         elif len(record) <= slotted.free_total:
             slotted.compact()
             slot = slotted.insert(record, overflow=overflow, reuse_slots=self._reuse)

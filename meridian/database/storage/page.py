@@ -178,9 +178,12 @@ def format_page(page: bytearray | memoryview, page_id: int, page_type: PageType)
     view = _page_view(page)
     if view.readonly:
         raise TypeError("Expected a writable page to format, got a read-only buffer")
-    header = PageHeader(page_id, page_type, 0, len(view)).pack()
-    view[:] = bytes(len(view))
-    view[:HEADER_SIZE] = header
+    size = len(view)
+    try:
+        header = _HEADER.pack(MAGIC, page_id, page_type, 0, size, 0)
+    except struct.error as error:
+        raise ValueError(f"Page {page_id} of type {page_type}: {error}") from None
+    view[:] = header + bytes(size - HEADER_SIZE)
 
 
 def check_page_size(page_size: int) -> int:

@@ -36,6 +36,7 @@ _COUNTS = struct.Struct("<HH")
 _COUNTS_AT = 9
 _SLOT = struct.Struct("<HH")
 _DATA = int(PageType.DATA)
+_new_rid = tuple.__new__  # half the cost of RecordId(...)
 
 
 class PageManager:
@@ -123,25 +124,26 @@ class PageManager:
         """Store `record`, bytes-like and of any length, and return its id."""
         data = record if type(record) is bytes else byte_view(record)
         length = len(data)
-        page_id = self._space.tail
+        space, arena = self._space, self._arena
         self._acquire()
         try:
+            page_id = space.append_to
             frame = self._frame_of.get(page_id)
-            if frame is not None and not self._space.holes_of[page_id]:
+            if frame is not None:
                 base = frame * self._page_size
-                kind, count, end = _HEAD.unpack_from(self._arena, base + _HEAD_AT)
+                kind, count, end = _HEAD.unpack_from(arena, base + _HEAD_AT)
                 slot_at = HEADER_SIZE + SLOT_SIZE * count
                 offset = end - length
                 if kind == _DATA and slot_at + SLOT_SIZE <= offset and end <= self._page_size:
-                    self._arena[base + offset : base + end] = data
-                    _SLOT.pack_into(self._arena, base + slot_at, offset, length)
-                    _COUNTS.pack_into(self._arena, base + _COUNTS_AT, count + 1, offset)
+                    arena[base + offset : base + end] = data
+                    _SLOT.pack_into(arena, base + slot_at, offset, length)
+                    _COUNTS.pack_into(arena, base + _COUNTS_AT, count + 1, offset)
+                    space.tail_spent += length + SLOT_SIZE
                     self._dirty[frame] = self._refs[frame] = 1
                     if self._touch is not None:
                         self._touch(frame)
                     self._stats.hits += 1
-                    self._space.free_of[page_id] -= length + SLOT_SIZE
-                    return RecordId(page_id, count)
+                    return _new_rid(RecordId, (page_id, count))
         finally:
             self._release()
         return self._heap.insert(byte_view(data))
