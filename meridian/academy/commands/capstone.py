@@ -33,7 +33,7 @@ def check(
     json: JsonOption = False,
     events: EventsOption = False,
 ) -> None:
-    """Check a capstone, as often as you like: every criterion but the benchmark, in a box.
+    """Check a capstone, as often as you like. Every criterion but notebook and benchmark.
 
     \b
     Example:    meridian check database/01-storage
@@ -51,7 +51,7 @@ def bench(
     json: JsonOption = False,
     events: EventsOption = False,
 ) -> None:
-    """Race your capstone against the reference and a tool of the trade, turn by turn.
+    """Race your capstone. Against the reference and a tool of the trade, turn by turn.
 
     \b
     Example:    meridian bench database/01-storage
@@ -69,7 +69,7 @@ def submit(
     json: JsonOption = False,
     events: EventsOption = False,
 ) -> None:
-    """Submit a capstone: every criterion, the notebook and the benchmark. The best result counts.
+    """Submit a capstone. Every criterion is judged, and the best submission counts.
 
     \b
     Example:    meridian submit database/01-storage

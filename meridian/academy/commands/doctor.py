@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Look whether this machine is fit for the course, and say how to fix what is not.
+    """Find out whether this machine is fit. What is not, comes with its fix.
 
     \b
     Example:    meridian doctor

@@ -26,7 +26,7 @@ def quiz(
         bool, typer.Option("--again", help="Start over instead of where you stopped.")
     ] = False,
 ) -> None:
-    """Answer the quiz of a lesson: five questions, 70 % passes, the wrong ones can be retried.
+    """Answer the quiz of a lesson. Five questions, 70 % passes, the wrong ones can be retried.
 
     \b
     Example:    meridian quiz database/01-storage/1

@@ -14,7 +14,7 @@ _MARKS = {"new": "·", "tried": "~", "passed": "✓", "planned": " "}
 
 
 def next_(json: JsonOption = False) -> None:
-    """Name the one thing to do now, the file to open and the command to run.
+    """Name the one thing to do now. Also the file to open and the command to run.
 
     \b
     Example:    meridian next
@@ -34,7 +34,7 @@ def next_(json: JsonOption = False) -> None:
 
 
 def status(json: JsonOption = False) -> None:
-    """Show what you have done: lessons, quizzes, checks and submissions.
+    """Show what you have done so far. Lessons, quizzes, checks and submissions.
 
     \b
     Example:    meridian status
@@ -67,7 +67,7 @@ def status(json: JsonOption = False) -> None:
 
 
 def map_(json: JsonOption = False) -> None:
-    """List the whole course with the keys that the other commands take.
+    """List the whole course. Its keys are what the other commands take.
 
     \b
     Example:    meridian map
