@@ -36,7 +36,7 @@ from meridian.orbital.catalog import synthetic_catalog
 
 __all__ = ["ALL_ROWS", "FULL", "QUICK", "ROWS", "Sizes", "main", "run", "run_races"]
 
-TITLE = "Storage engine against embedded stores"
+TITLE = "Meridian storage against embedded stores"
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def main(
     rows = rows or ALL_ROWS
     found = run_races(rows, sizes, folder=folder, progress=progress)
     results = [item.result if isinstance(item, Race) else item for item in found]
-    title = f"{TITLE} (quick run: no measurement)" if quick else TITLE
+    title = f"{TITLE} (quick run, not a measurement)" if quick else TITLE
     said = "\n".join([statement(sizes), *_busy(found)])
     fig = plots.race_plot(results, title=title)
     plots.note(fig, said)
@@ -273,7 +273,7 @@ def _save_growth(out: Path, sizes: Sizes, folder: Path | None) -> None:
         },
         xlabel="frames in the pool, all loaded",
         ylabel="CPU time per hit",
-        title="A hit costs the same in any pool",
+        title="Cost of a hit against the size of the pool",
     )
     plots.note(fig, said)
     plots.save(fig, out / "database-01-storage-hits", {"statement": said, "growth": growth})

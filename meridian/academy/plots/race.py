@@ -24,7 +24,8 @@ def race_plot(
 
     Takes `BenchmarkResult`s or the benchmark entries of a grader report. A log axis, so that
     twice as fast and half as fast lie equally far from 1. The bar through a marker is its 95 %
-    interval, the open triangle the target. A gap is written out with its reason.
+    interval, the open triangle the target. A gap is written out with its reason. A subject is
+    named where it shares a row or is not the first one: say in `title` who races.
     """
     races = [
         r if isinstance(r, BenchmarkResult) else BenchmarkResult.from_entry(r) for r in results
@@ -45,7 +46,8 @@ def race_plot(
     for row, entries in rows.items():
         for place, race in enumerate(entries):
             offset = (place - (len(entries) - 1) / 2) * 0.8
-            _draw(ax, race, heights[row] + offset, subjects)
+            named = len(entries) > 1 or race.subject != subjects[0]
+            _draw(ax, race, heights[row] + offset, subjects.index(race.subject), named)
     _label_axes(ax, rows, heights)
     ax.set_title(title, pad=20, loc="left", fontsize=11, fontweight="bold", color=INK)
     return fig
@@ -82,9 +84,9 @@ def _limits(races: list[BenchmarkResult]) -> tuple[float, float]:
     return low / 10 ** (0.08 * span), high * 10 ** (0.5 * span)
 
 
-def _draw(ax: Any, race: BenchmarkResult, y: float, subjects: list[str]) -> None:
-    who = f"{race.subject}: " if len(subjects) > 1 else ""
-    look = series(subjects.index(race.subject))
+def _draw(ax: Any, race: BenchmarkResult, y: float, subject: int, named: bool) -> None:
+    who = f"{race.subject}: " if named else ""
+    look = series(subject)
     if race.ratio is None:
         _write(ax, 1.0, y, f"{who}{race.note or 'not measured'}", INK, italic=True)
         return
