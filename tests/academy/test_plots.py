@@ -307,10 +307,10 @@ def test_race_says_target_subject_and_gap() -> None:
     assert "11.2\u00d7   target 8\u00d7 met" in texts
     assert "1.1\u00d7   target 1.2\u00d7 missed" in texts
     assert "reference: 430\u00d7" in texts
+    assert "lmdb is not installed" in texts
     shared = [result("get", 2.0, "sqlite3"), result("get", 3.0, "sqlite3", subject="reference")]
     texts = {text.get_text() for text in shown_texts(plots.race_plot(shared))}
     assert {"meridian: 2\u00d7", "reference: 3\u00d7"} <= texts
-    assert "lmdb is not installed" in texts
 
 
 def test_race_positions_are_the_ratios() -> None:
