@@ -101,10 +101,10 @@ def paint_chain(chain: Chain) -> str:
             parts.append(text(x + _BOX / 2, y + _TALL + 30, "next 0: end", anchor="middle"))
     if chain.back_to is not None:
         parts.append(_way_back(len(pages) - 1, chain.back_to + 1))
-    rows = -(-len(pages) // 6)
-    return svg_document(
-        8 + 6 * _STEP, 66 + rows * (_TALL + 62) - 14, "".join(parts), title=chain.summary()
-    )
+    height = 66 + -(-len(pages) // 6) * (_TALL + 62) - 14
+    if chain.back_to is not None:
+        height += 14
+    return svg_document(8 + 6 * _STEP, height, "".join(parts), title=chain.summary())
 
 
 def _corner(index: int) -> tuple[float, float]:
@@ -145,11 +145,12 @@ def _column(page: PageMap, x: float, y: float, chain: Chain | None) -> list[str]
         f'<rect x="{x:g}" y="{y:g}" width="{_BOX}" height="{_TALL}" fill="none" '
         f'style="stroke:{INK}" stroke-width="1.2"/>'
     )
+    role = page.page_type if chain is None else f"{page.page_type}, 8-byte stub"
     if chain is None:
         words, ink = (f"{_payload(page):,} bytes", ON_FILL)
         parts.append(text(x + _BOX / 2, y + min(_TALL / 2, _payload(page) * scale / 2 + 8),
                           words, fill=ink, anchor="middle"))  # fmt: skip
-    parts.append(text(x + _BOX / 2, y + _TALL + 15, page.page_type, size=10, anchor="middle"))
+    parts.append(text(x + _BOX / 2, y + _TALL + 15, role, size=10, anchor="middle"))
     return parts
 
 

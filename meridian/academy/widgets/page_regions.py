@@ -120,8 +120,9 @@ class PageMap:
         if self.page_type == "DATA":
             live = sum(slot.live for slot in self.slots)
             dead = len(self.slots) - live
-            parts.append(f"{live} records" + (f" and {dead} tombstones" if dead else ""))
-            parts.append(f"free {self.free_contiguous:,} contiguous of {self.free_total:,} total")
+            counts = [_count(live, "record"), *([_count(dead, "tombstone")] if dead else [])]
+            parts.append(" and ".join(counts))
+            parts.append(f"free {self.free_contiguous:,} contiguous of {self.free_total:,}")
         return ", ".join(parts)
 
 
@@ -170,6 +171,10 @@ def read_page_map(
         body = _BODIES.get(named, _opaque_body)(page, result)
     result.regions = [*header, *body]
     return result
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _value(page: bytes, name: str) -> str:

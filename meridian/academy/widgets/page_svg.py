@@ -113,7 +113,7 @@ def _headline(page: PageMap, title: str, verdict: Verdict) -> tuple[list[str], f
     """Title, what the page is, its header read out, the verdict; and where the grid starts."""
     good, words = verdict
     summary = page.summary()
-    lines = [(title or summary[0].upper() + summary[1:], 13, INK, True)]
+    lines = [(title or summary[0].upper() + summary[1:], 12.5, INK, True)]
     if title:
         lines.append((summary[0].upper() + summary[1:], 11, INK, False))
     fields = [f"{r.label} {r.detail}" for r in page.regions if r.stop <= HEADER_SIZE]
@@ -127,7 +127,7 @@ def _headline(page: PageMap, title: str, verdict: Verdict) -> tuple[list[str], f
     y = 0.0
     for content, size, colour, strong in lines:
         extra = 'font-weight="600"' if strong else ""
-        columns = int((WIDTH - LEFT) / (size * (0.64 if strong else 0.58)))
+        columns = int((WIDTH - LEFT) / (size * (0.62 if strong else 0.57)))
         for line in wrap(content, columns):
             y += size + 6
             parts.append(text(LEFT, y - 3, line, size=size, fill=colour, extra=extra))

@@ -159,7 +159,7 @@ def test_a_picture_survives_an_untrusted_notebook():
     )
     assert encoded is not None
     assert base64.b64decode(encoded[1]).startswith(b"<svg")
-    assert bundle["text/plain"].startswith("[picture] page 3, DATA, 1,024 bytes, 1 records")
+    assert bundle["text/plain"].startswith("[picture] page 3, DATA, 1,024 bytes, 1 record, free")
 
 
 def test_the_legend_adds_up_to_the_page():
