@@ -57,6 +57,16 @@ class Comparison:
     load_1m: float | None = None  # load average when it began
     env: Fingerprint = field(default_factory=Fingerprint.current)
 
+    def __post_init__(self) -> None:
+        for side in ("a", "b"):
+            data = validated(getattr(self, side), positive=True)
+            data.flags.writeable = False
+            object.__setattr__(self, side, data)
+        if self.design == "paired" and self.a.size != self.b.size:
+            raise ValueError(
+                f"Expected pairs, got {self.a.size} samples of a and {self.b.size} of b"
+            )
+
     @property
     def spread(self) -> float:
         """Width of the interval relative to the ratio."""

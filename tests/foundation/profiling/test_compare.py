@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import math
 from collections.abc import Callable
@@ -9,7 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from meridian.foundation.profiling._wire import encode
 from meridian.foundation.profiling.bench import (
     BadTiming,
     Comparison,
@@ -327,6 +331,34 @@ def test_json_round_trip_keeps_every_sample() -> None:
         Comparison.from_json(result.to_json().replace('"slower"', '"superb"'))
     with pytest.raises(ValueError, match="truncated"):
         Comparison.from_json(result.to_json()[:40])
+    with pytest.raises(ValueError, match="30 samples of a and 29 of b"):
+        Comparison.from_json(encode({**_fields(result), "b": result.b[1:]}))
+    with pytest.raises(ValueError, match="positive finite"):
+        Comparison.from_json(encode({**_fields(result), "a": -result.a}))
+
+
+def _fields(result: Comparison) -> dict[str, Any]:
+    return {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+
+
+SAMPLES = st.lists(st.tuples(*[st.floats(1e-9, 1e3)] * 2), min_size=2, max_size=40)
+
+
+@settings(max_examples=40)
+@given(SAMPLES, st.floats(1e-3, 1e3))
+def test_neither_the_unit_nor_the_side_changes_the_verdict(
+    pairs: list[tuple[float, float]], unit: float
+) -> None:
+    a, b = (np.array(side) for side in zip(*pairs, strict=True))
+    result = compare_pairs(a, b)
+    assert result.ci95[0] <= result.ratio <= result.ci95[1]
+    scaled = compare_pairs(a * unit, b * unit)
+    assert scaled.ratio == pytest.approx(result.ratio)
+    assert scaled.ci95 == pytest.approx(result.ci95)
+    mirrored = compare_pairs(b, a)
+    assert mirrored.ratio == pytest.approx(1 / result.ratio)
+    assert mirrored.ci95 == pytest.approx((1 / result.ci95[1], 1 / result.ci95[0]))
+    assert mirrored.p_value == pytest.approx(result.p_value)
 
 
 def test_stored_runs() -> None:
@@ -348,8 +380,6 @@ def test_stored_constant_runs() -> None:
 
 
 def test_stored_runs_from_elsewhere_are_refused() -> None:
-    import dataclasses
-
     old = Measurement(np.ones(10), 1, env=HERE)
     for name, value in [("cpu", "other"), ("python", "3.12"), ("numba", "1"), ("hz_governor", "x")]:
         env = dataclasses.replace(HERE, **{name: value})
