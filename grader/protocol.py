@@ -107,14 +107,18 @@ def frame(payload: bytes) -> bytes:
     return HEADER.pack(len(payload)) + payload
 
 
-def encode(head: list[Any], value: Any, refer: Refer) -> bytes:
+def encode(
+    head: list[Any], value: Any, refer: Refer, undo: Callable[[], None] | None = None
+) -> bytes:
     """msgpack of ``[*head, flattened value]``; `refer` turns what is not plain into a tagged list.
 
-    Raises `RecursionError` for data that is nested too deeply or contains itself.
+    `undo` forgets what `refer` did, before all of it is done again with more care. Raises `RecursionError` for data that is nested too deeply or contains itself.
     """
     try:
         return _encode([*head, flatten(value, refer)])
     except (OverflowError, UnicodeEncodeError):  # rare: wide ints, lone surrogates
+        if undo is not None:
+            undo()
         return _encode([*head, flatten(value, refer, careful=True)])
 
 

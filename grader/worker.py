@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import importlib
-import itertools
 import json
 import os
 import sys
@@ -57,7 +56,7 @@ class Servant:
         self._load = load
         self._root = root
         self._objects: dict[int, Any] = {}
-        self._numbers = itertools.count(1)
+        self._last = 0
 
     def handle(self, payload: bytes) -> bytes:
         """The answer to the question in `payload`. Whatever the submission raises is an answer."""
@@ -67,12 +66,22 @@ class Servant:
                 self._objects.pop(handle, None)
             values = [_unflatten(argument, self._objects.__getitem__) for argument in arguments]
             value = getattr(self, "do_" + operation)(*values)
-            return encode([number], value, self._refer)
+            return self._answer(number, value)
         except BaseException as error:
             try:
-                return encode([number], self._raised(error), self._refer)
+                return self._answer(number, self._raised(error))
             except BaseException:  # the submission's own class lies about itself
-                return encode([number], _UNTELLABLE, self._refer)
+                return self._answer(number, _UNTELLABLE)
+
+    def _answer(self, number: int, value: Any) -> bytes:
+        first = self._last
+
+        def undo() -> None:
+            while self._last > first:
+                self._objects.pop(self._last, None)
+                self._last -= 1
+
+        return encode([number], value, self._refer, undo)
 
     # -- operations: one method each, arguments already decoded --------------------------------
 
@@ -163,7 +172,7 @@ class Servant:
     # -- what leaves the process ---------------------------------------------------------------
 
     def _refer(self, value: Any) -> list[Any]:
-        number = next(self._numbers)
+        self._last = number = self._last + 1
         self._objects[number] = value
         kind, fields = _describe(value)
         snapshot = None

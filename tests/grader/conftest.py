@@ -35,7 +35,7 @@ TOY = Capstone(
 
 # Small enough that an attack is over soon, large enough for a loaded machine.
 TIGHT = Limits(
-    question_s=0.8,
+    question_s=4,
     start_s=10,
     job_s=20,
     cpu_s=5,
