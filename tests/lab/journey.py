@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +35,7 @@ START_S = 60.0
 CELLS_S = 120.0
 
 
-class LabDidNotStart(RuntimeError):
+class LabStartError(RuntimeError):
     """The server ended, or was not reachable, before its time was up."""
 
     def __init__(self, command: Sequence[str], log: str) -> None:
@@ -98,7 +97,7 @@ class Server:
                 self._process.wait(0.1)
             except subprocess.TimeoutExpired:
                 continue
-        raise LabDidNotStart(self.command, self.log())
+        raise LabStartError(self.command, self.log())
 
     def log(self) -> str:
         return (self.home / "server.log").read_text()
@@ -123,19 +122,6 @@ class Server:
         self.close()
 
 
-def plain_lab() -> list[str]:
-    """The command for a bare JupyterLab, with none of the academy's own options."""
-    return [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        "--ServerApp.port=0",
-        "--LabApp.news_url=None",
-    ]
-
-
 class Lab:
     """One browser page on a running lab."""
 
@@ -150,33 +136,31 @@ class Lab:
         self.page.goto(
             f"{self.server.url}lab/tree/{quote(notebook)}?token={self.server.token}&reset"
         )
-        self.wait_ready()
+        self.wait_ready(notebook)
 
-    def wait_ready(self) -> None:
-        expect(self.notebook).to_be_visible(timeout=START_S * 1000)
+    def wait_ready(self, notebook: str) -> None:
+        """Until the notebook of this path is in front and its kernel is idle."""
+        name = notebook.rpartition("/")[2]
+        tab = self.page.locator(".lm-DockPanel-tabBar .lm-mod-current", has_text=name)
+        expect(tab).to_be_visible(timeout=START_S * 1000)
+        expect(self.notebook).to_be_visible()
         self.wait_idle()
+
+    def switch_to(self, notebook: str) -> None:
+        """Bring the tab of an open notebook to the front."""
+        name = notebook.rpartition("/")[2]
+        self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text=name).click()
+        self.wait_ready(notebook)
 
     @property
     def notebook(self) -> Locator:
         """The notebook in front."""
         return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
-    @property
-    def outputs(self) -> Locator:
-        return self.notebook.locator(".jp-OutputArea")
-
     def wait_idle(self, seconds: float = CELLS_S) -> None:
         """Until the kernel of the notebook in front is idle."""
         status = self.page.locator("#jp-main-statusbar").get_by_text("| Idle")
         expect(status).to_be_visible(timeout=seconds * 1000)
-
-    def command(self, name: str) -> None:
-        """Run a command by its label in the command palette."""
-        self.page.keyboard.press("Control+Shift+C")
-        box = self.page.locator(".lm-CommandPalette-input:visible")
-        box.fill(name)
-        item = self.page.locator(".lm-CommandPalette-item:visible", has_text=name).first
-        item.click()
 
     def run_all(self, seconds: float = CELLS_S) -> None:
         """Run > Run All Cells, and wait until the last one is done."""
@@ -185,6 +169,18 @@ class Lab:
             0, timeout=seconds * 1000
         )
         self.wait_idle(seconds)
+
+    def run_cell(self, source: str, seconds: float = CELLS_S) -> None:
+        """Run the one cell whose source holds `source`."""
+        self.cell(source).locator(".jp-InputPrompt").click()
+        self.page.keyboard.press("Control+Enter")
+        self.wait_idle(seconds)
+
+    def cell(self, source: str) -> Locator:
+        """The code cell whose source holds `source`."""
+        return self.notebook.locator(".jp-CodeCell").filter(
+            has=self.page.locator(".jp-InputArea", has_text=source)
+        )
 
     def menu(self, *labels: str) -> None:
         """Walk the main menu: ``menu("Run", "Run All Cells")``."""

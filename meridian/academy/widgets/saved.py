@@ -13,16 +13,27 @@ the picture, which asks to run the cell, is what the next reader sees.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HTML_MIME", "VIEW_MIME", "drop_views", "main", "pre_save_hook", "run_and_save"]
+__all__ = [
+    "HTML_MIME",
+    "SAVING",
+    "VIEW_MIME",
+    "drop_views",
+    "main",
+    "pre_save_hook",
+    "run_and_save",
+]
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 HTML_MIME = "text/html"
 
+# Set in the kernel while an author saves: what is shown must then hold for every reader's machine.
+SAVING = "MERIDIAN_SAVING"
 CELL_TIMEOUT_S = 120
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
@@ -71,7 +82,7 @@ def run_and_save(path: Path) -> int:
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": str(path.resolve().parent)}},
-    ).execute()
+    ).execute(env=os.environ | {SAVING: "1"})
     removed = drop_views(notebook)
     # The patch release of whoever ran it is noise in every diff.
     notebook.metadata.get("language_info", {}).pop("version", None)

@@ -13,8 +13,9 @@ import pytest
 from meridian.academy import course_map as exported
 from meridian.academy.curriculum import Curriculum, LabNotFound, load
 from meridian.academy.progress import ProgressStore
-from meridian.academy.widgets.doctor import doctor_line
+from meridian.academy.widgets.doctor import NOT_EXAMINED, doctor_line
 from meridian.academy.widgets.map import CourseMap, course_map
+from meridian.academy.widgets.saved import SAVING
 
 KEY = "database/01-storage"
 REPORT = {
@@ -136,6 +137,13 @@ def test_the_doctor_is_asked_about_this_lab(lab: Curriculum) -> None:
 
 def test_a_doctor_that_fails_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     assert doctor_line(tmp_path / "nowhere").endswith("Run: meridian doctor")
+
+
+def test_a_saved_map_does_not_speak_of_its_authors_machine(
+    lab: Curriculum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SAVING, "1")
+    assert doctor_line(lab.root) == NOT_EXAMINED
 
 
 def test_the_whole_course_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
