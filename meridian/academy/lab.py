@@ -108,6 +108,7 @@ def lab_process(
         "LabApp.default_url": page,
         "LabApp.app_settings_dir": str(SETTINGS),
         "KernelManager.transport_encryption": "auto",
+        "ContentsManager.pre_save_hook": "meridian.academy.widgets.saved.pre_save_hook",
         "LabApp.workspaces_dir": str(own / "workspaces"),
         "LabApp.extension_manager": "readonly",  # and no request to a package index either
         "LabApp.news_url": "None",

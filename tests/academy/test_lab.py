@@ -64,10 +64,13 @@ def test_news_and_updates_are_off_and_layouts_stay_in_the_lab(tmp_path: Path) ->
 def test_every_flag_is_one_that_jupyterlab_knows(tmp_path: Path) -> None:
     from jupyter_client.manager import KernelManager
     from jupyter_server.serverapp import ServerApp
+    from jupyter_server.services.contents.manager import ContentsManager
     from jupyterlab.labapp import LabApp
     from traitlets.config import Application
 
-    known = {c.__name__: c for c in (LabApp, ServerApp, KernelManager, Application)}
+    known = {
+        c.__name__: c for c in (LabApp, ServerApp, ContentsManager, KernelManager, Application)
+    }
     for flag in flags(lab_process(tmp_path, 8890).argv):
         owner, name = flag.split(".")
         assert known[owner].class_traits(config=True).get(name) is not None, flag
