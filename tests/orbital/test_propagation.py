@@ -152,6 +152,10 @@ def test_an_object_without_a_position_is_an_error_by_name(
     assert f"Object {norad_id} has no position at {when} ns" in str(error)
     assert isinstance(error, MeridianError)
     assert isinstance(error, ArithmeticError)
+    states = propagate_many([record], when, strict=False)
+    assert states.error.tolist() == [code]
+    assert np.isnan(states.position_km).all()  # SGP4 itself leaves a place where code is 6
+    assert np.isnan(states.velocity_km_s).all()
 
 
 def test_one_lost_object_is_masked_and_the_others_stay() -> None:

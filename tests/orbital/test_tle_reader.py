@@ -80,6 +80,31 @@ def test_both_paths_judge_a_damaged_line_alike(
         assert (reject.row, reject.line, reject.column) == (wrong.line, wrong.line, wrong.column)
 
 
+@pytest.mark.parametrize(
+    ("line", "column", "text"),
+    [
+        (0, 21, "000.99999999"),
+        (0, 21, "367.00000000"),
+        (0, 3, "I0000"),
+        (1, 9, "180.0001"),
+        (1, 18, "360.0001"),
+        (1, 35, "360.0001"),
+        (1, 44, "360.0001"),
+        (1, 53, " 0.00000000"),
+    ],
+)
+def test_both_paths_refuse_what_is_out_of_range(line: int, column: int, text: str) -> None:
+    lines = list(PAIRS[100])
+    changed = lines[line][: column - 1] + text + lines[line][column - 1 + len(text) :]
+    lines[line] = with_checksum(changed)
+    with pytest.raises(tle.TleError) as one:
+        TleRecord.from_lines(*lines)
+    with pytest.raises(tle.TleError) as many:
+        parse_tle_lines([*PAIRS[0], *lines])
+    assert type(one.value) is type(many.value)
+    assert (many.value.row, many.value.column) == (line + 3, one.value.column)
+
+
 @given(st.lists(st.sampled_from(["", " ", "NAME", "1 x", "2 y", "z" * 69, *PAIRS[0], *PAIRS[1]])))
 def test_every_line_is_part_of_a_set_or_of_a_reject(lines: list[str]) -> None:
     """Counted by walking the lines one by one, as the array code does not."""
