@@ -5,6 +5,7 @@ Each test is the shortest honest use of one part. The rest of the suite proves w
 
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
@@ -115,14 +116,17 @@ def test_records_survive_a_restart(tmp_path: Path) -> None:
     manager.close()
 
 
-def test_a_disk_can_be_made_to_fail(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_is_said_and_harms_nothing(tmp_path: Path) -> None:
+    from meridian.database.storage import PageFile
     from meridian.testing import FaultyFileSystem
 
     fs = FaultyFileSystem()
-    file = fs.create(tmp_path / "log")
-    file.write(b"abc")
-    file.close()
-    assert bytes(fs.read(tmp_path / "log")) == b"abc"
+    with PageFile(tmp_path / "tiny.oor", fs=fs) as file:
+        first = file.allocate_page()
+        fs.fail("pwritev", error=OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(OSError, match="No space left"):
+            file.allocate_page()
+        file.read_page(first, memoryview(bytearray(4096)))
 
 
 def test_a_quiz_answered_right_is_passed_and_remembered(tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def _capstone_step(module: Module, capstone: CapstoneRecord) -> tuple[str, str]:
     best, check = capstone.best, capstone.last_check
     if check is None:
         return "check", f"All lessons are passed. Fill in {module.exercise} and check it."
-    judged = [outcome for outcome in check.outcomes.values() if outcome != "not_run"]
+    bonus = {criterion.id for criterion in module.capstone.bonus}
+    outcomes = [outcome for id_, outcome in check.outcomes.items() if id_ not in bonus]
+    judged = [outcome for outcome in outcomes if outcome != "not_run"]
     good = judged.count("passed")
     if judged and good == len(judged) and (best is None or best.at < check.at):
         return "submit", f"The last check passed all {good} criteria."

@@ -61,7 +61,10 @@ def report(
         "bonus": 3,
         "passed": wins,
         "submission_sha256": "ab" * 32,
-        "criteria": [{"id": str(i + 1), "outcome": o} for i, o in enumerate(outcomes)],
+        "criteria": [
+            *({"id": str(i + 1), "outcome": o} for i, o in enumerate(outcomes)),
+            {"id": "overflow", "outcome": "failed"},  # a bonus holds nobody up
+        ],
     }
 
 
@@ -150,6 +153,7 @@ def test_checks_and_submissions(store: ProgressStore, clock: StillClock) -> None
         **{str(i): "passed" for i in (1, 2, 3)},
         **{str(i): "failed" for i in (4, 5, 6, 7)},
         "8": "not_run",
+        "overflow": "failed",
     }
     assert [s.score for s in capstone.submissions] == [70, 90, 95]
     assert capstone.best.path == "/lab/two"  # a pass counts before a higher score without one

@@ -74,7 +74,7 @@ def judge(mode: Mode, key: str, submission: Path | None, *, anyway: bool, output
         print_json(report)
     else:
         print_verdict(console(), mode, module, report, out, store.next_step(course))
-    return succeeded(mode, report)
+    return succeeded(mode, module, report)
 
 
 def _unlock(store: ProgressStore, module: Module, mode: Mode, anyway: bool) -> None:

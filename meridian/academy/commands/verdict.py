@@ -16,48 +16,29 @@ __all__ = ["print_verdict", "printable", "succeeded"]
 _STYLES = {"passed": "green", "not_run": "dim"}
 
 
-def succeeded(mode: str, report: dict[str, Any]) -> bool:
-    """A submission must have passed; a check or race, every criterion that it judged."""
+def succeeded(mode: str, module: Module, report: dict[str, Any]) -> bool:
+    """A submission must have passed; a check or race, every criterion it judged but a bonus."""
     if mode == "submit":
         return bool(report["passed"])
-    judged = [c["outcome"] for c in report["criteria"] if c["outcome"] != "not_run"]
+    judged = [c["outcome"] for c in _judged(report) if c["id"] not in _bonus_ids(module)]
     return bool(judged) and all(outcome == "passed" for outcome in judged)
 
 
 def print_verdict(
     out: Console, mode: str, module: Module, report: dict[str, Any], folder: Path, step: NextStep
 ) -> None:
-    """The verdict in one sentence, a table of criteria, the files, and the next command."""
-    from rich.table import Table
-
-    out.print(_headline(mode, report, module.capstone.pass_mark), style="bold", markup=False)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("#")
-    table.add_column("Criterion", ratio=2, overflow="fold")
-    table.add_column("Points", justify="right", no_wrap=True)
-    table.add_column("Outcome", no_wrap=True)
-    table.add_column("What happened", ratio=3, overflow="fold")
-    required = {c.id for c in module.capstone.criteria if c.required}
-    for criterion in report["criteria"]:
-        outcome = criterion["outcome"]
-        style = _STYLES.get(outcome, "red")
-        must = " *" if criterion["id"] in required else ""
-        table.add_row(
-            printable(criterion["id"]),
-            _plain(criterion["title"] + must),
-            f"{criterion['score']:g} of {criterion['points']:g}",
-            f"[{style}]{outcome.replace('_', ' ')}[/{style}]",
-            _plain(_story(criterion)),
-        )
-    out.print(table)
-    if required:
-        out.print("* required to pass", style="dim", highlight=False)
+    """The verdict in one sentence, a table of criteria, what went wrong, and the next command."""
+    out.print(_headline(mode, module, report), style="bold", markup=False, soft_wrap=True)
+    out.print(_table(module, report))
+    for criterion in _judged(report):
+        if criterion["outcome"] != "passed":
+            _print_story(out, criterion)
+    out.print()
     for race in report.get("benchmarks") or ():
         out.print(_race(race), markup=False, soft_wrap=True)
     out.print(
         f"Judged in box {report['box']!r}, seed {report['seed']}.", markup=False, soft_wrap=True
     )
-    out.print()
     feedback = folder / "feedback.html"
     shown = feedback if feedback.exists() else folder / "report.json"
     out.print(f"Feedback: {shown}", markup=False, soft_wrap=True)
@@ -80,25 +61,65 @@ def _plain(text: str) -> Any:
     return Text(printable(text))
 
 
-def _story(criterion: dict[str, Any]) -> str:
-    parts = [criterion.get("message") or ""]
+def _judged(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [c for c in report["criteria"] if c["outcome"] != "not_run"]
+
+
+def _bonus_ids(module: Module) -> set[str]:
+    return {criterion.id for criterion in module.capstone.bonus}
+
+
+def _table(module: Module, report: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    required = {c.id for c in module.capstone.criteria if c.required}
+    bonus = _bonus_ids(module)
+    table = Table(box=None, pad_edge=False, caption_justify="left")
+    table.add_column("#", no_wrap=True)
+    table.add_column("Criterion", overflow="fold")
+    table.add_column("", no_wrap=True)
+    table.add_column("Points", justify="right", no_wrap=True)
+    table.add_column("Outcome", no_wrap=True)
+    for criterion in report["criteria"]:
+        kind = "required" if criterion["id"] in required else ""
+        outcome = criterion["outcome"]
+        style = _STYLES.get(outcome, "red")
+        table.add_row(
+            _plain(criterion["id"]),
+            _plain(criterion["title"]),
+            "bonus" if criterion["id"] in bonus else kind,
+            f"{criterion['score']:g} of {criterion['points']:g}",
+            f"[{style}]{outcome.replace('_', ' ')}[/{style}]",
+        )
+    return table
+
+
+def _print_story(out: Console, criterion: dict[str, Any]) -> None:
+    """Why a criterion was not met, and the smallest input that shows it."""
+    from rich.padding import Padding
+
+    out.print()
+    out.print(_plain(f"{criterion['id']}  {criterion['title']}"), style="bold")
+    if criterion.get("message"):
+        out.print(Padding(_plain(criterion["message"]), (0, 0, 0, 3)))
     if criterion.get("counterexample"):
-        parts.append(f"Smallest input that shows it:\n{criterion['counterexample']}")
-    return "\n".join(part for part in parts if part)
+        out.print("   Smallest input that shows it:")
+        out.print(Padding(_plain(str(criterion["counterexample"])), (0, 0, 0, 6)))
 
 
-def _headline(mode: str, report: dict[str, Any], pass_mark: int) -> str:
-    criteria = [c for c in report["criteria"] if c["outcome"] != "not_run"]
-    good = sum(c["outcome"] == "passed" for c in criteria)
+def _headline(mode: str, module: Module, report: dict[str, Any]) -> str:
     points = f"{report['score']:g} of {report['max_score']:g} points"
-    if mode != "submit":
-        verb = "Checked" if mode == "check" else "Raced"
-        return f"{verb}: {good} of {len(criteria)} criteria passed, {points} so far"
     if report["bonus"]:
         points += f", {report['bonus']:g} of them bonus"
-    if report["passed"]:
-        return f"Passed: {points}"
-    return f"Not passed: {points}; {pass_mark} and every required criterion are needed"
+    if mode == "submit":
+        if report["passed"]:
+            return f"Passed: {points}"
+        needed = module.capstone.pass_mark
+        return f"Not passed: {points}; {needed} and every required criterion are needed"
+    judged = [c for c in _judged(report) if c["id"] not in _bonus_ids(module)]
+    good = sum(c["outcome"] == "passed" for c in judged)
+    verb = "Checked" if mode == "check" else "Raced"
+    return f"{verb}: {good} of {len(judged)} criteria passed, {points} so far"
 
 
 def _race(race: dict[str, Any]) -> str:
@@ -110,7 +131,7 @@ def _race(race: dict[str, Any]) -> str:
 def _next_command(mode: str, module: Module, report: dict[str, Any], step: NextStep) -> str:
     if mode == "submit":
         return step.command
-    if not succeeded(mode, report):
+    if not succeeded(mode, module, report):
         return f"mend {module.exercise}, then meridian {mode} {module.key}"
     if mode == "check":
         return f"meridian bench {module.key}, or meridian submit {module.key}"
