@@ -114,7 +114,8 @@ class MeridianStore(Store):
         return [get(rid) or b"" for rid in self.aimed_each]
 
     def scan(self) -> Bytes2D:
-        return np.concatenate([rows for _, rows in self.manager.scan()])
+        parts = [rows for _, rows in self.manager.scan(batch=self.records.rows.size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def close(self) -> None:
         self.manager.close()
