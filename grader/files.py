@@ -76,20 +76,11 @@ def regular_file(folder: Path, name: str) -> Path:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove `folder` whatever was made of it: unreadable, or nested beyond Python's recursion."""
-
-    def allow_and_retry(_function: object, path: str, _error: object) -> None:
-        os.chmod(os.path.dirname(path), 0o700)
-        if not os.path.islink(path):
-            os.chmod(path, 0o700)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
-
+    """Remove `folder` whatever was made of it: locked, or nested beyond Python's recursion."""
     try:
-        shutil.rmtree(folder, onerror=allow_and_retry)
+        shutil.rmtree(folder)
     except FileNotFoundError:
         return
     except (OSError, RecursionError):
-        subprocess.run(["rm", "-rf", "--", os.fspath(folder)], check=False, capture_output=True)
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", os.fspath(folder)], check=False, capture_output=True)

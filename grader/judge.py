@@ -42,7 +42,17 @@ _PYTEST_ARGUMENTS = (
         f"-pno:{name}"
         for name in ("cacheprovider", "terminal", "junitxml", "doctest", "unittest", "warnings")
     ),
-    *(f"-pno:{name}" for name in ("faulthandler", "stepwise", "pastebin", "logging", "unraisableexception", "threadexception")),
+    *(
+        f"-pno:{name}"
+        for name in (
+            "faulthandler",
+            "stepwise",
+            "pastebin",
+            "logging",
+            "unraisableexception",
+            "threadexception",
+        )
+    ),
     "--capture=sys",
 )
 _PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_CURRENT_TEST")

@@ -9,6 +9,7 @@ import secrets
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ __all__ = ["BoxProcess", "readable"]
 
 _CHUNK = 1 << 16
 _REAP_S = 5.0
+_START_S = 1.0
 _MARK = "MERIDIAN_BOX"
 
 
@@ -98,11 +100,11 @@ class BoxProcess:
         out, err = (bytes(kept).decode(errors="replace") for kept in self._kept.values())
         return out, err
 
-    def find_inner(self) -> None:
+    def find_inner(self, timeout_s: float = 0) -> None:
         """Hold on to the first process inside the box: when it is dead, all of them are."""
         if self._inner is not None or not self._contained:
             return
-        text = os.read(self._info, 4096) if readable(self._info, 0) else b""
+        text = os.read(self._info, 4096) if readable(self._info, timeout_s) else b""
         if text:
             with contextlib.suppress(ProcessLookupError, ValueError, KeyError):
                 self._inner = os.pidfd_open(json.loads(text)["child-pid"])
@@ -112,7 +114,10 @@ class BoxProcess:
         if self._ended:
             return
         self._ended = True
-        self.find_inner()
+        self.find_inner(_START_S)  # ended while it starts: it would not yet die with its parent
+        if self._inner is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._inner, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
@@ -150,7 +155,25 @@ def readable(fd: int, timeout_s: float) -> bool:
 
 def _kill_marked(mark: str) -> None:
     """Without namespaces, a daemon that left its group is still known by its environment."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                os.kill(int(entry.name), signal.SIGKILL)
+    deadline = time.monotonic() + _REAP_S
+    while time.monotonic() < deadline:  # again until none is left: they may be forking
+        found = [pid for pid in _numbers("/proc") if mark.encode() in _environment(pid)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _numbers(folder: str) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isdigit()]
+    except OSError:  # no /proc on this system
+        return []
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -79,7 +79,8 @@ def _walls() -> Iterator[str]:
 
 def _system() -> Iterator[str]:
     """Shared libraries and the Python installation, read-only; empty /tmp, own /proc and /dev."""
-    yield from ("--proc", "/proc", "--dev", "/dev", "--size", str(_TMP_BYTES), "--tmpfs", "/tmp")
+    yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "1777")
+    yield from ("--size", str(_TMP_BYTES), "--tmpfs", "/tmp")
     prefix = Path(sys.base_prefix)
     folders = [Path("/usr")] if prefix == Path("/usr") else [Path("/usr/lib"), Path("/usr/lib64")]
     for name in ("/lib", "/lib64"):
