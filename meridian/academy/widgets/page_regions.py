@@ -229,8 +229,8 @@ def _slotted_body(
 ) -> Iterator[Region]:
     fits = (len(page) - HEADER_SIZE) // SLOT_SIZE
     if count > fits:
-        result.faults.append(f"{count:,} slots do not fit; painted as an unknown body")
-        yield from _opaque_body(page, result)
+        result.faults.append(f"{count:,} slots do not fit the page")
+        yield Region(HEADER_SIZE, len(page), Kind.BODY, f"unreadable: {count:,} slots?")
         return
     directory_end = HEADER_SIZE + SLOT_SIZE * count
     records: list[Region] = []
