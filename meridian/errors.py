@@ -11,8 +11,23 @@ compares this drawing with the classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ["MeridianError"]
 
 
 class MeridianError(Exception):
     """Base of every error that Meridian raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the class with the message, which is not what `__init__` takes, and
+        # an error that cannot be unpickled hangs the process pool it came from.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    cls: type[MeridianError], args: tuple[Any, ...], state: dict[str, Any]
+) -> MeridianError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error

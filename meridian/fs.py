@@ -126,6 +126,8 @@ class FileSystem(Protocol):
 
 
 def _sync_fd(fd: int, *, data_only: bool) -> None:
+    if fd < 0:  # as the other calls on a closed file do
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     if sys.platform == "darwin":  # plain fsync stops at the drive's volatile cache there
         fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
     elif data_only:
