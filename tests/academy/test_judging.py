@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ def test_submissions_are_numbered_and_kept(
     assert second.status == 0
     assert "Passed: 100 of 100 points" in second.out
     assert "Next:     meridian status" in second.out
-    assert "get_many: 2.50 times the speed of sqlite3" in second.out
+    assert "get_many: 2.50 times the speed of sqlite3\n" in second.out
     assert [job.attempt for job in fake.jobs] == [1, 2]
     assert [job.out.name for job in fake.jobs] == ["submit-001", "submit-002"]
     assert all((job.out / "report.json").exists() for job in fake.jobs)
@@ -188,6 +189,7 @@ def test_a_race_judges_the_benchmark_alone(
     result = meridian("bench", MODULE)
     assert result.status == 0
     assert "Raced: 1 of 1 criteria passed" in result.out
+    assert "Page I/O" not in result.out
     fake.outcomes["8"] = "failed"
     assert meridian("bench", MODULE).status == 1
     assert MODULE not in store.record().capstones  # a race is practice
@@ -250,6 +252,27 @@ def test_a_grader_in_trouble_is_one_line_and_nothing_is_recorded(
     assert "No space left on device" in result.err
     assert "Traceback" not in result.err
     assert store.capstone_state(MODULE) == "new"
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_cancelled_job_unwinds_and_nothing_is_recorded(
+    lab: Path, meridian, store: ProgressStore, monkeypatch: pytest.MonkeyPatch, sent, status: int
+) -> None:
+    unwound = []
+
+    def endless(spec: JobSpec) -> Report:
+        try:
+            signal.raise_signal(sent)
+            raise AssertionError("the signal was ignored")
+        finally:
+            unwound.append(spec)
+
+    monkeypatch.setattr(grader.job, "run_one", endless)
+    before = signal.getsignal(signal.SIGTERM)
+    assert meridian("submit", MODULE).status == status
+    assert len(unwound) == 1
+    assert store.capstone_state(MODULE) == "new"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_submission_cannot_steer_the_terminal(

@@ -26,31 +26,36 @@ STAGES = {
 
 @contextmanager
 def stage_bars(out: Console) -> Iterator[OnEvent]:
-    """One bar a stage, in place, gone when the job is done."""
+    """One bar, in place, for the stage at hand; gone when the job is done.
+
+    The first event of a stage only announces it; those that follow count its parts.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[message]}", markup=False),
     )
     with Progress(*columns, console=out, transient=True) as bars:
-        tasks: dict[str, Any] = {}
+        task = bars.add_task("Starting", total=None, message="")
+        at: str | None = None
 
         def on_event(event: dict[str, Any]) -> None:
-            if event.get("event") != "stage":
+            nonlocal at
+            stage = event.get("stage")
+            if event.get("event") != "stage" or not isinstance(stage, str):
                 return
-            stage = event["stage"]
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(STAGES.get(stage, stage), total=None, message="")
-            bars.update(
-                tasks[stage],
-                completed=event.get("done", 0),
-                total=event.get("total") or None,
-                message=event.get("message") or "",
-            )
+            message = event.get("message") or ""
+            if stage != at:
+                at = stage
+                title = STAGES.get(stage, stage)
+                bars.reset(task, total=None, description=title, message=message)
+            else:
+                done, total = event.get("done", 0), event.get("total") or None
+                bars.update(task, completed=done, total=total, message=message)
 
         yield on_event
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 import shutil
+import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from meridian.academy.commands.shared import (
     UsageError,
@@ -122,7 +124,7 @@ def _run(
         events = bars_or_lines()
     else:
         events = nullcontext(_relay if output is Output.EVENTS else _ignore)
-    with events as on_event:
+    with _tidy_on_terminate(), events as on_event:
         report = run_one(
             JobSpec(
                 capstone=module.key,
@@ -135,6 +137,20 @@ def _run(
         )
     plain: dict[str, Any] = msgspec.to_builtins(report)
     return plain
+
+
+@contextmanager
+def _tidy_on_terminate() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl+C does, so that the job takes its processes and files along."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _ignore(event: dict[str, Any]) -> None:

@@ -29,19 +29,20 @@ def print_verdict(
 ) -> None:
     """The verdict in one sentence, a table of criteria, what went wrong, and the next command."""
     out.print(_headline(mode, module, report), style="bold", markup=False, soft_wrap=True)
-    out.print(_table(module, report))
+    shown = _judged(report) if mode == "bench" else report["criteria"]
+    out.print(_table(module, shown))
     for criterion in _judged(report):
         if criterion["outcome"] != "passed":
             _print_story(out, criterion)
     out.print()
     for race in report.get("benchmarks") or ():
-        out.print(_race(race), markup=False, soft_wrap=True)
+        out.print(_race(race, folder), markup=False, soft_wrap=True)
     out.print(
         f"Judged in box {report['box']!r}, seed {report['seed']}.", markup=False, soft_wrap=True
     )
     feedback = folder / "feedback.html"
-    shown = feedback if feedback.exists() else folder / "report.json"
-    out.print(f"Feedback: {shown}", markup=False, soft_wrap=True)
+    page = feedback if feedback.exists() else folder / "report.json"
+    out.print(f"Feedback: {page}", markup=False, soft_wrap=True)
     out.print(
         f"Next:     {_next_command(mode, module, report, step)}", markup=False, soft_wrap=True
     )
@@ -69,7 +70,7 @@ def _bonus_ids(module: Module) -> set[str]:
     return {criterion.id for criterion in module.capstone.bonus}
 
 
-def _table(module: Module, report: dict[str, Any]) -> Any:
+def _table(module: Module, criteria: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
     required = {c.id for c in module.capstone.criteria if c.required}
@@ -80,7 +81,7 @@ def _table(module: Module, report: dict[str, Any]) -> Any:
     table.add_column("", no_wrap=True)
     table.add_column("Points", justify="right", no_wrap=True)
     table.add_column("Outcome", no_wrap=True)
-    for criterion in report["criteria"]:
+    for criterion in criteria:
         kind = "required" if criterion["id"] in required else ""
         outcome = criterion["outcome"]
         style = _STYLES.get(outcome, "red")
@@ -109,9 +110,9 @@ def _print_story(out: Console, criterion: dict[str, Any]) -> None:
 
 def _headline(mode: str, module: Module, report: dict[str, Any]) -> str:
     points = f"{report['score']:g} of {report['max_score']:g} points"
-    if report["bonus"]:
-        points += f", {report['bonus']:g} of them bonus"
     if mode == "submit":
+        if report["bonus"]:
+            points += f" with a bonus of {report['bonus']:g}"
         if report["passed"]:
             return f"Passed: {points}"
         needed = module.capstone.pass_mark
@@ -122,10 +123,11 @@ def _headline(mode: str, module: Module, report: dict[str, Any]) -> str:
     return f"{verb}: {good} of {len(judged)} criteria passed, {points} so far"
 
 
-def _race(race: dict[str, Any]) -> str:
+def _race(race: dict[str, Any], folder: Path) -> str:
     ratio = race["ratio"]
-    measured = "not measured" if ratio is None else f"{ratio:.2f} times the speed of"
-    return printable(f"{race['name']}: {measured} {race['peer']}  (plot: {race['plot']})")
+    measured = "not measured against" if ratio is None else f"{ratio:.2f} times the speed of"
+    plot = f"\n   {folder / race['plot']}" if race["plot"] else ""
+    return printable(f"{race['name']}: {measured} {race['peer']}{plot}")
 
 
 def _next_command(mode: str, module: Module, report: dict[str, Any], step: NextStep) -> str:
