@@ -13,7 +13,9 @@ import pytest
 
 from meridian.academy.curriculum import lab_root
 
-sys.path.insert(0, str(Path(__file__).parent))  # `journey` is no package of the product
+# `journey` and `small_lab` are no packages of the product.
+sys.path.insert(0, str(Path(__file__).parents[1] / "academy" / "widgets"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import journey
 

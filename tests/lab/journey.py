@@ -199,7 +199,11 @@ class Lab:
         )
 
     def save(self) -> None:
+        """File > Save Notebook, and wait until the server has it."""
         self.menu("File", "Save Notebook")
+        expect(
+            self.page.locator(".lm-DockPanel-tabBar .lm-mod-current.jp-mod-dirty")
+        ).to_have_count(0)
 
     def screenshot(self, path: Path, of: Locator | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -72,6 +72,22 @@ def test_control_and_direction_marks_become_visible() -> None:
     assert base.escape("a\x1b[31mb\u202ec\nd") == "a\\x1b[31mb\\u202ec\nd"
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance of ``#rrggbb`` by WCAG 2."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("name", ["INK", "MUTED", "ACCENT", "GOOD", "WARN", "BAD"])
+@pytest.mark.parametrize("page", ["#ffffff", "#111111"])
+def test_a_picture_can_be_read_on_a_white_and_on_a_black_page(name: str, page: str) -> None:
+    fallback = re.search("#[0-9a-f]{6}", getattr(base, name))
+    assert fallback is not None
+    pale, dark = sorted((luminance(fallback[0]), luminance(page)), reverse=True)
+    assert (pale + 0.05) / (dark + 0.05) > 3.5
+
+
 def test_every_public_name_of_the_package_is_listed_once() -> None:
     assert sorted(widgets._HOMES) == widgets.__all__
     with pytest.raises(AttributeError, match="no_such"):
