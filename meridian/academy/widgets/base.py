@@ -59,7 +59,8 @@ LINE = "var(--jp-border-color1, #9aa0a6)"
 FAINT = "var(--jp-border-color2, #9aa0a666)"
 PANEL = "var(--jp-layout-color2, #80868b22)"
 ACCENT = "var(--jp-brand-color1, #2f80d0)"
-# Never by colour alone: put a word, a mark or a hatch beside these.
+# Never by colour alone: put a word, a mark or a hatch beside these. JupyterLab's light theme has
+# a pale orange for WARN: good for marks and edges, too faint for words.
 GOOD = "var(--jp-success-color1, #2e8b57)"
 WARN = "var(--jp-warn-color1, #b9770e)"
 BAD = "var(--jp-error-color1, #d0443c)"

@@ -17,7 +17,7 @@ from meridian.academy.curriculum import Curriculum, Module, Track
 from meridian.academy.progress import NextStep, ProgressStore, capstone_state, lesson_state
 from meridian.academy.progress_next import next_step
 from meridian.academy.progress_records import Record
-from meridian.academy.widgets.base import ACCENT, GOOD, HTML_MIME, MUTED, WARN, escape, picture
+from meridian.academy.widgets.base import ACCENT, GOOD, HTML_MIME, INK, MUTED, escape, picture
 from meridian.academy.widgets.doctor import Doctor, doctor_line
 from meridian.academy.widgets.sky import RULE, SATELLITES, constellation
 from meridian.errors import MeridianError
@@ -27,7 +27,7 @@ __all__ = ["CourseMap", "course_map"]
 # Every state has a mark and a word; colour only repeats them.
 _STATES = {
     "new": ("○", "not started", MUTED),
-    "tried": ("◐", "begun", WARN),
+    "tried": ("◐", "begun", INK),
     "passed": ("●", "passed", GOOD),
 }
 _EDGE = "rgba(128,128,128,0.35)"
