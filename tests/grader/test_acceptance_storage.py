@@ -1,0 +1,138 @@
+"""The suite of database/01-storage gives every answer what it deserves, and says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grader.acceptance.database import _storage_pages, _storage_pool
+from grader.box import detect
+from grader.job import JobSpec, run_one
+from grader.report import CriterionReport, Report
+from meridian.academy.curriculum import load
+from tests.grader.variants.database_01_storage import SLOW_HITS, VARIANTS, Variant
+
+ROOT = Path(__file__).parents[2]
+KEY = "database/01-storage"
+SOLUTION = ROOT / "solutions" / KEY
+ADAPTER = Path(__file__).parent / "adapters" / "database_01_storage"
+CAPSTONE = load(ROOT).capstone(KEY)
+
+
+def judge(submission: Path, out: Path, *, mode: str = "check", box: str = "none") -> Report:
+    """Judge in this process (`none`: trusted code only, a fifth of the time) or in a box."""
+    return run_one(
+        JobSpec(
+            capstone=KEY,
+            submission=submission,
+            out=out / "out",
+            mode=mode,  # type: ignore[arg-type]
+            box=box,
+            trusted=box == "none",
+            seed="00" * 16,
+            key=b"k" * 32,
+        )
+    )
+
+
+def missed(report: Report) -> dict[str, CriterionReport]:
+    """The criteria 1 to 8 that were judged and not passed."""
+    return {
+        c.id: c
+        for c in report.criteria
+        if c.id.isdigit() and c.outcome not in ("passed", "not_run")
+    }
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller numbers, enough for these mistakes: two dozen answers are judged one by one."""
+    monkeypatch.setattr(_storage_pool, "TRACE_STEPS", 400)
+    monkeypatch.setattr(_storage_pages, "FLIPS", 200)
+
+
+def test_points_add_up() -> None:
+    assert sum(c.points for c in CAPSTONE.criteria) == 100
+    assert sum(c.points for c in CAPSTONE.bonus) == 10
+
+
+def test_the_model_answer_in_a_box(tmp_path: Path) -> None:
+    box = detect().tier
+    report = judge(SOLUTION, tmp_path, mode="submit", box=box)
+    trouble = {c.id: c.message for c in report.criteria if c.outcome not in ("passed", "not_run")}
+    # A race on a machine that does other work may be lost; that it is run is what counts here.
+    assert trouble.keys() <= {"8"}, trouble
+    by_id = {c.id: c for c in report.criteria}
+    assert all(by_id[c.id].score == c.points for c in CAPSTONE.criteria if not c.benchmark)
+    assert report.passed
+    assert report.box == box
+    assert report.score >= 90
+    names = {entry.name for entry in report.benchmarks}
+    assert names == {"Single inserts", "Single gets", "Hits in a pool of 4,096 frames"}
+    for entry in report.benchmarks:
+        assert entry.ratio is not None
+        assert entry.ratio > 0.3
+        assert (tmp_path / "out" / entry.plot).stat().st_size > 1000
+    assert report.notebook.outcome == "passed", [
+        cell for cell in report.notebook.cells if cell.outcome not in ("passed", "not_run")
+    ]
+
+
+def test_the_engine_itself(tmp_path: Path) -> None:
+    report = judge(ADAPTER, tmp_path)
+    assert missed(report) == {}
+    assert report.score == report.max_score == 90
+    assert report.bonus == 10
+
+
+@pytest.mark.parametrize("box", ["none", "auto"])
+def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
+    report = judge(ROOT / "exercises" / KEY, tmp_path, box=box)
+    assert report.score <= 5
+    assert not report.passed
+    judged = [c for c in report.criteria if c.id != "8"]
+    assert all(c.outcome == "failed" for c in judged)
+    for criterion in judged:
+        assert f"{KEY} #" in criterion.message, criterion
+        assert "Not written yet" in criterion.message
+    first = judged[0].message
+    assert "#1: " in first, "the first thing to write is named first"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+def test_a_wrong_answer_fails_its_criterion_alone(variant: Variant, tmp_path: Path) -> None:
+    report = judge(variant.write(SOLUTION, tmp_path / "submission"), tmp_path)
+    found = missed(report)
+    assert found.keys() == {variant.criterion}, {c.id: c.message for c in found.values()}
+    entry = found[variant.criterion]
+    assert entry.score < entry.points
+    assert len(entry.message) > 40, "the message says what was called and what was expected"
+    # Bonuses may stand on what is broken; nothing else may.
+    assert report.score == 90 - entry.points + entry.score + report.bonus or report.score == 90
+
+
+@pytest.mark.usefixtures("quick")
+def test_every_criterion_has_a_wrong_answer() -> None:
+    judged = {v.criterion for v in (*VARIANTS, SLOW_HITS)}
+    assert judged == {c.id for c in CAPSTONE.criteria}
+    assert len(VARIANTS) >= 10
+
+
+def test_slow_hits_lose_the_race_against_themselves(tmp_path: Path) -> None:
+    report = judge(SLOW_HITS.write(SOLUTION, tmp_path / "s"), tmp_path, mode="bench")
+    entry = missed(report)["8"]
+    assert entry.score <= 7
+    assert "4,096 frames" in entry.message
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_seed_replays_and_another_one_differs(tmp_path: Path) -> None:
+    """The counterexample of a failure is the same for the same seed."""
+    wrong = next(v for v in VARIANTS if v.name == "lru_is_fifo")
+    folder = wrong.write(SOLUTION, tmp_path / "submission")
+    shown = [missed(judge(folder, tmp_path / str(i)))["3"].counterexample for i in range(2)]
+    assert shown[0] == shown[1]
+    assert "fetch" in shown[0]
+    assert shown[0].count("fetch") <= 8, "the counterexample is small"
