@@ -24,7 +24,7 @@ __all__ = ["Attic", "Build", "NoSuchVersion"]
 Build: TypeAlias = Callable[[Module, Path], None]
 
 
-class NoSuchVersion(MeridianError, LookupError):  # noqa: N818 - named for the state
+class NoSuchVersion(MeridianError, LookupError):
     """The attic has no version with this stamp."""
 
     def __init__(self, key: str, stamp: str, stamps: list[str]) -> None:

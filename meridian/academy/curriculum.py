@@ -38,7 +38,7 @@ TOTAL_POINTS = 100
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class LabNotFound(MeridianError, FileNotFoundError):  # noqa: N818 - named for the state
+class LabNotFound(MeridianError, FileNotFoundError):
     """No folder with a course index was found."""
 
     def __init__(self, tried: Iterable[Path]) -> None:
@@ -59,7 +59,7 @@ class CurriculumError(MeridianError, ValueError):
         super().__init__(f"{path}: {reason}")
 
 
-class UnknownKey(MeridianError, KeyError):  # noqa: N818 - named for the state
+class UnknownKey(MeridianError, KeyError):
     """No module or lesson has this key."""
 
     __str__ = Exception.__str__  # KeyError would print the message in quotes

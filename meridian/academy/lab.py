@@ -25,7 +25,7 @@ SETTINGS = Path(__file__).parent / "settings"
 _FIRST_PORT, _PORTS = 8888, 50
 
 
-class PortInUse(MeridianError, OSError):  # noqa: N818 - named for the state
+class PortInUse(MeridianError, OSError):
     """The port that was asked for belongs to another program."""
 
     def __init__(self, port: int, reason: str) -> None:
@@ -35,7 +35,7 @@ class PortInUse(MeridianError, OSError):  # noqa: N818 - named for the state
         )
 
 
-class NoFreePort(MeridianError, OSError):  # noqa: N818 - named for the state
+class NoFreePort(MeridianError, OSError):
     """None of the ports that are tried is free."""
 
     def __init__(self, first: int, last: int) -> None:

@@ -22,7 +22,7 @@ from meridian.fs import FileSystem, OsFileSystem, failpoint
 __all__ = ["ProgressCorrupt", "ProgressFile", "ProgressTooNew", "parse", "write_atomically"]
 
 
-class ProgressCorrupt(MeridianError, ValueError):  # noqa: N818 - named for the state
+class ProgressCorrupt(MeridianError, ValueError):
     """The progress file cannot be read. `kept` is where it was moved, untouched."""
 
     def __init__(self, path: Path, reason: str, kept: Path | None = None) -> None:
@@ -38,7 +38,7 @@ class ProgressCorrupt(MeridianError, ValueError):  # noqa: N818 - named for the 
         super().__init__(message)
 
 
-class ProgressTooNew(MeridianError, ValueError):  # noqa: N818 - named for the state
+class ProgressTooNew(MeridianError, ValueError):
     """The progress file was written by a later version. It is left as it is."""
 
     def __init__(self, path: Path, version: int) -> None:

@@ -28,7 +28,7 @@ __all__ = ["PASS_PERCENT", "Given", "Outcome", "QuizOver", "QuizSession"]
 PASS_PERCENT = 70
 
 
-class QuizOver(MeridianError, IndexError):  # noqa: N818 - named for the state
+class QuizOver(MeridianError, IndexError):
     """Every question of this round has been answered."""
 
     def __init__(self, name: str) -> None:

@@ -271,6 +271,7 @@ def test_a_cancelled_job_unwinds_and_nothing_is_recorded(
     before = signal.getsignal(signal.SIGTERM)
     assert meridian("submit", MODULE).status == status
     assert len(unwound) == 1
+    assert not unwound[0].out.exists()
     assert store.capstone_state(MODULE) == "new"
     assert signal.getsignal(signal.SIGTERM) == before
 

@@ -39,7 +39,7 @@ class Output(enum.Enum):
     EVENTS = "events"
 
 
-class CapstoneLocked(MeridianError, PermissionError):  # noqa: N818 - named for the state
+class CapstoneLocked(MeridianError, PermissionError):
     """Lessons of the module are not passed yet. Advice, not a jail."""
 
     def __init__(self, key: str, lessons: list[str], command: str) -> None:
@@ -65,7 +65,11 @@ def judge(mode: Mode, key: str, submission: Path | None, *, anyway: bool, output
         fix = f"Bring the exercise back: meridian reset {key}"
         raise UsageError(f"There is no folder {folder}", fix)
     out = _fresh_folder(course, store, module, mode)
-    report = _run(mode, module, folder, out, _attempt(store, key), output)
+    try:
+        report = _run(mode, module, folder, out, _attempt(store, key), output)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)  # half a report says nothing
+        raise
     if mode == "submit":
         store.record_submission(key, report, out)
     elif mode == "check":
@@ -143,7 +147,7 @@ def _run(
 def _tidy_on_terminate() -> Iterator[None]:
     """Let SIGTERM unwind like Ctrl+C does, so that the job takes its processes and files along."""
 
-    def stop(number: int, frame: object) -> NoReturn:
+    def stop(number: int, _frame: object) -> NoReturn:
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, stop)

@@ -39,7 +39,7 @@ class UsageError(MeridianError, ValueError):
         super().__init__(f"{problem}. {fix}")
 
 
-class NotAvailable(MeridianError, LookupError):  # noqa: N818 - named for the state
+class NotAvailable(MeridianError, LookupError):
     """The module is planned, not built."""
 
     def __init__(self, key: str, available: list[str]) -> None:
