@@ -7,6 +7,7 @@ Exit status: 0 done or passed, 1 a verdict that is not passed (or a machine that
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -65,6 +66,9 @@ def meridian(
 
 def main() -> None:
     """Run the command line; errors that Meridian raises on purpose become one line and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a mark that the terminal lacks is no error
     try:
         app(prog_name="meridian")
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough

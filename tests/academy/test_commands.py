@@ -142,6 +142,20 @@ def test_a_damaged_record_is_moved_aside_and_said_once(lab: Path, meridian) -> N
     assert meridian("status").status == 0
 
 
+def test_a_terminal_without_our_marks_is_no_error(lab: Path, store: ProgressStore) -> None:
+    store.record_quiz(LESSON, 5, 5, "d")
+    done = subprocess.run(
+        [sys.executable, "-m", "meridian.academy", "map"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert f"? {LESSON}" in done.stdout
+    assert done.stderr == ""
+
+
 def test_export_and_import_carry_the_record(
     lab: Path, meridian, store: ProgressStore, tmp_path: Path
 ) -> None:
@@ -155,7 +169,7 @@ def test_export_and_import_carry_the_record(
     assert meridian("export", "--force", str(file)).status == 0
     store.path.unlink()
     imported = meridian("import", str(file))
-    assert "passed 1 lessons and 0 capstones" in imported.out
+    assert "passed 1 lesson and 0 capstones" in imported.out
     assert store.lesson_state(LESSON) == "passed"
     file.write_text("{}")
     assert meridian("import", str(file)).status == 2

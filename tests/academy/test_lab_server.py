@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,3 +134,28 @@ def test_settings_and_layouts_of_the_user_are_not_written(server: Server) -> Non
     server.ask("/lab/api/workspaces/default", body={"data": {}, "metadata": {"id": "default"}})
     assert not (server.home / ".jupyter").exists()
     assert list((server.root / ".meridian" / "jupyterlab" / "workspaces").iterdir())
+
+
+def test_the_first_screen_has_no_pop_up_and_asks_nothing_of_the_internet(server: Server) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    from playwright.sync_api import expect, sync_playwright
+
+    arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+    arguments += ["--disable-background-networking", "--disable-component-update"]
+    asked: set[str] = set()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        page = browser.new_page()
+        page.on("request", lambda request: asked.add(request.url))
+        page.goto(f"{server.url}/lab/tree/START%20HERE.ipynb?token={server.token}")
+        notebook = page.get_by_role("tab", name="START HERE.ipynb")
+        expect(notebook).to_be_visible(timeout=60_000)
+        expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=60_000)
+        expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+        expect(page.locator(".jp-Dialog")).to_have_count(0)
+        expect(page.locator(".Toastify__toast")).to_have_count(0)
+        browser.close()
+    here = (server.url, server.url.replace("http", "ws", 1), "data:", "blob:")
+    assert {url for url in asked if not url.startswith(here)} == set()

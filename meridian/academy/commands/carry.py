@@ -13,6 +13,7 @@ from meridian.academy.commands.shared import (
     UsageError,
     available_module,
     console,
+    count,
     open_lab,
 )
 
@@ -56,7 +57,8 @@ def import_(
     lessons = sum(lesson.passed_at is not None for lesson in merged.lessons.values())
     capstones = sum(capstone.passed for capstone in merged.capstones.values())
     console().print(
-        f"Merged. You have passed {lessons} lessons and {capstones} capstones.", soft_wrap=True
+        f"Merged. You have passed {count(lessons, 'lesson')} and {count(capstones, 'capstone')}.",
+        soft_wrap=True,
     )
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "UsageError",
     "available_module",
     "console",
+    "count",
     "open_lab",
     "print_json",
 ]
@@ -108,6 +109,11 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def count(number: int, thing: str) -> str:
+    """``1 check``, ``2 checks``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def print_json(value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meridian.academy.commands.shared import JsonOption, console, open_lab, print_json
+from meridian.academy.commands.shared import JsonOption, console, count, open_lab, print_json
 
 if TYPE_CHECKING:
     from meridian.academy.curriculum import Curriculum, Module
@@ -136,7 +136,7 @@ def _capstone(module: Module, record: Record) -> dict[str, str]:
     known = record.capstones.get(module.key)
     parts = []
     if known and known.checks:
-        parts.append(f"{known.checks} checks")
+        parts.append(count(known.checks, "check"))
     if known and known.best:
         parts.append(f"best {known.best.score:g} of {known.best.max_score:g}")
     if known and known.opened_locked_at:
