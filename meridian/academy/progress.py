@@ -156,7 +156,7 @@ class ProgressStore:
     def record_submission(
         self, capstone_key: str, report: Mapping[str, Any], path: str | PathLike[str]
     ) -> None:
-        """Add a graded submission. `path` is the folder that holds its report."""
+        """Add a graded submission. `path` is its report's folder, in the lab."""
         self.curriculum.module(capstone_key)
         names = ("bonus", "passed", "submission_sha256")
         submission = msgspec.convert(

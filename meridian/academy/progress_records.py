@@ -50,7 +50,10 @@ class CheckRecord(_Table, frozen=True):
 
 
 class SubmissionRecord(_Table, frozen=True):
-    """One submission of a capstone: `score` includes `bonus`, `path` is its report's folder."""
+    """One submission of a capstone: `score` includes `bonus`.
+
+    `path` is the folder of its report, relative to the lab's root.
+    """
 
     at: str
     score: float

@@ -11,16 +11,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+from typing import IO
 
 import msgspec
 
 from meridian.academy.quiz_questions import Tracing
 
-__all__ = ["TracingRun", "verify_tracing"]
+__all__ = ["MAX_OUTPUT_BYTES", "TracingRun", "verify_tracing"]
+
+MAX_OUTPUT_BYTES = 1 << 20
 
 # The child. Its verdict travels on a pipe of its own: standard output belongs to the program.
 _RUNNER = """
-import json, linecache, os, sys, traceback
+import json, linecache, os, resource, sys, traceback
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(2)),) * 2)
 channel, name, source = int(sys.argv.pop(1)), "<program>", sys.stdin.read()
 sys.argv[0] = name
 sys.stdin = open(os.devnull)
@@ -72,16 +76,22 @@ class TracingRun(msgspec.Struct, frozen=True):
 def verify_tracing(question: Tracing, *, timeout_s: float = 30.0) -> TracingRun:
     """Run the program of `question` and return what happened.
 
+    It may print up to `MAX_OUTPUT_BYTES`; the write beyond fails with ``OSError``.
     A program that runs longer than `timeout_s` seconds, or kills its interpreter, has failed on
     no line (`line` is ``None``), with `error` ``"TimeoutExpired"`` or the name of the signal.
     """
     reader, writer = os.pipe()
-    with tempfile.TemporaryDirectory() as folder, os.fdopen(reader) as pipe:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryFile() as printed,
+        os.fdopen(reader) as pipe,
+    ):
+        arguments = [str(writer), str(MAX_OUTPUT_BYTES)]
         try:
             child = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", "-c", _RUNNER, str(writer)],
+                [sys.executable, "-I", "-X", "utf8", "-c", _RUNNER, *arguments],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=printed,  # a file, because its size can be limited
                 stderr=subprocess.PIPE,
                 cwd=folder,
                 pass_fds=[writer],
@@ -93,15 +103,22 @@ def verify_tracing(question: Tracing, *, timeout_s: float = 30.0) -> TracingRun:
             os.close(writer)
         with child:
             try:
-                stdout, stderr = child.communicate(question.program, timeout=timeout_s)
+                _, stderr = child.communicate(question.program, timeout=timeout_s)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
-                stdout, _ = child.communicate()
-                return TracingRun(False, stdout, None, "TimeoutExpired", f"over {timeout_s:g} s")
+                child.communicate()
+                message = f"over {timeout_s:g} s"
+                return TracingRun(False, _read(printed), None, "TimeoutExpired", message)
         verdict = pipe.read()
+        stdout = _read(printed)
     if not verdict:
         code = child.returncode
         error = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         return TracingRun(False, stdout, None, error, stderr.strip())
     run = msgspec.json.decode(verdict, type=TracingRun)
     return msgspec.structs.replace(run, stdout=stdout)
+
+
+def _read(printed: IO[bytes]) -> str:
+    printed.seek(0)
+    return printed.read().decode("utf-8", "replace")

@@ -78,6 +78,12 @@ def test_a_program_that_kills_its_interpreter_has_failed(program: str, error: st
     assert (result.ok, result.line, result.error) == (False, None, error)
 
 
+def test_endless_output_is_cut_off() -> None:
+    result = run("while True:\n    print('x' * 100_000, flush=True)")
+    assert (result.ok, result.line, result.error) == (False, 2, "OSError")
+    assert len(result.stdout) == 1 << 20
+
+
 def test_the_environment_does_not_reach_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")

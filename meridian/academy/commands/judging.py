@@ -71,7 +71,7 @@ def judge(mode: Mode, key: str, submission: Path | None, *, anyway: bool, output
         shutil.rmtree(out, ignore_errors=True)  # half a report says nothing
         raise
     if mode == "submit":
-        store.record_submission(key, report, out)
+        store.record_submission(key, report, out.relative_to(course.root))
     elif mode == "check":
         store.record_check(key, report)
     if output is Output.EVENTS:
