@@ -7,8 +7,10 @@ the kernel sends is JSON; sizes are capped by the socket, and nothing it sends i
 from __future__ import annotations
 
 import json
+import os
 import queue
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +28,7 @@ from grader.workers import Workshop
 __all__ = ["BoxedKernel", "Ran"]
 
 _TICK_S = 0.1
+_STEM = "k"
 _START_S = 60.0
 _BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from grader.kernel import main; main()"
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
@@ -48,13 +51,16 @@ class BoxedKernel:
         self._workshop = workshop
         self._limits: Limits = workshop.limits
         self.alive = False
+        self._process: BoxProcess | None = None
+        self._context: zmq.Context[Any] | None = None
+        self._folder = -1
 
     def __enter__(self) -> BoxedKernel:
         self._scratch = self._workshop.scratch()
         try:
             self._start()
         except BaseException:
-            self._workshop.discard(self._scratch)
+            self.__exit__()
             raise
         return self
 
@@ -72,11 +78,7 @@ class BoxedKernel:
             if isinstance(message, Ran):
                 message.outputs = ran.outputs
                 return message
-            if message.get("parent_header", {}).get("msg_id") != request:
-                continue
             content = message["content"]
-            if message["msg_type"] == "status" and content.get("execution_state") == "idle":
-                break
             size += len(repr(content))
             if size > self._limits.output_bytes:
                 self._end()
@@ -84,13 +86,16 @@ class BoxedKernel:
                 return Ran(
                     ran.outputs, outcome="output", message=f"More than {cap} bytes of output"
                 )
-            _collect(message, ran.outputs)
+            if _answers(message, request):
+                if content.get("execution_state") == "idle":
+                    break
+                _collect(message, ran.outputs)
         while True:
             reply = self._next(self._client.get_shell_msg, deadline)
             if isinstance(reply, Ran):
                 reply.outputs = ran.outputs
                 return reply
-            if reply.get("parent_header", {}).get("msg_id") == request:
+            if _answers(reply, request):
                 break
         if reply["content"].get("status") != "ok":
             name, value = (str(reply["content"].get(key, "")) for key in ("ename", "evalue"))
@@ -99,7 +104,8 @@ class BoxedKernel:
 
     def _next(self, receive: Any, deadline: float) -> Any:
         """The next message as a dict, or a `Ran` that says why there is none."""
-        while True:
+        assert self._process is not None
+        while time.monotonic() < deadline:
             for fd in self._process.streams:
                 self._process.drain(fd)
             try:
@@ -108,28 +114,25 @@ class BoxedKernel:
                 if self._process.status() is not None:
                     self._end()
                     return Ran([], outcome="crashed", message="The kernel died in this cell")
-            except (ValueError, TypeError, KeyError, UnicodeDecodeError, RecursionError):
+            except (ValueError, TypeError, KeyError, RecursionError):
                 continue  # not a message of this session
             else:
                 if isinstance(message.get("content"), dict):
                     return message
-            if time.monotonic() > deadline:
-                self._end()
-                return Ran(
-                    [], outcome="timeout", message=f"Not done after {self._limits.cell_s:g} s"
-                )
+        self._end()
+        return Ran([], outcome="timeout", message=f"Not done after {self._limits.cell_s:g} s")
 
     def _start(self) -> None:
-        name = "k"
         info: dict[str, Any] = {
             "transport": "ipc",
             "key": secrets.token_hex(16),
             "signature_scheme": "hmac-sha256",
             **{port: number for number, port in enumerate(_PORTS, 1)},
         }
+        self._connect({**info, "ip": self._socket_stem()})
         spawn = self._workshop.spawn(self._scratch)
-        file = self._scratch / "connection.json"
-        file.write_text(json.dumps({**info, "ip": f"{spawn.scratch}/{name}"}))
+        # The kernel starts in the scratch folder, and a short name fits into a socket address.
+        (self._scratch / "connection.json").write_text(json.dumps({**info, "ip": _STEM}))
         self._workshop.share(self._scratch)
         limits = msgspec.structs.replace(
             self._limits, memory_bytes=self._limits.notebook_memory_bytes
@@ -139,7 +142,7 @@ class BoxedKernel:
             "uid": spawn.uid,
             "path": [spawn.submission, *spawn.libraries],
             "scratch": spawn.scratch,
-            "connection": f"{spawn.scratch}/connection.json",
+            "connection": "connection.json",
         }
         self._process = BoxProcess(
             spawn,
@@ -148,18 +151,27 @@ class BoxedKernel:
             environment=_environment(),
             limits=self._limits,
         )
+        self.alive = True
+        self.started = self._greet()
+
+    def _socket_stem(self) -> str:
+        """Where the sockets will be, in few characters: an address holds about a hundred."""
+        if not sys.platform.startswith("linux"):
+            return str(self._scratch / _STEM)
+        self._folder = os.open(self._scratch, os.O_PATH | os.O_DIRECTORY)
+        return f"/proc/self/fd/{self._folder}/{_STEM}"
+
+    def _connect(self, info: dict[str, Any]) -> None:
         self._context = zmq.Context()
         self._context.setsockopt(zmq.MAXMSGSIZE, self._limits.reply_bytes)
         self._context.setsockopt(zmq.LINGER, 0)
         self._client = BlockingKernelClient(context=self._context)
-        info["ip"] = str(self._scratch / name)
         self._client.load_connection_info(info)  # type: ignore[arg-type]
         self._client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
-        self.alive = True
-        self.started = self._greet()
 
     def _greet(self) -> Ran:
         """Ask until both sockets answer: a subscriber that came too late would miss outputs."""
+        assert self._process is not None
         deadline = time.monotonic() + min(_START_S, self._limits.notebook_s)
         heard: set[str] = set()
         while len(heard) < 2:
@@ -183,11 +195,22 @@ class BoxedKernel:
         return Ran([])
 
     def _end(self) -> None:
-        if self.alive:
-            self.alive = False
+        """End the kernel and let go of everything; ending twice is harmless."""
+        self.alive = False
+        if self._process is not None:
             self._process.end()
+        if self._context is not None:
             self._client.stop_channels()
             self._context.destroy(linger=0)
+            self._context = None
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+
+def _answers(message: Mapping[str, Any], request: str) -> bool:
+    parent = message.get("parent_header")
+    return isinstance(parent, dict) and parent.get("msg_id") == request
 
 
 def _collect(message: Mapping[str, Any], outputs: list[dict[str, Any]]) -> None:

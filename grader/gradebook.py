@@ -40,6 +40,10 @@ CREATE TRIGGER IF NOT EXISTS attempts_never_change BEFORE UPDATE ON attempts
 BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
 CREATE TRIGGER IF NOT EXISTS attempts_never_leave BEFORE DELETE ON attempts
 BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
+CREATE TRIGGER IF NOT EXISTS attempts_are_not_replaced BEFORE INSERT ON attempts
+WHEN EXISTS (SELECT 1 FROM attempts WHERE id = NEW.id OR receipt = NEW.receipt
+    OR (learner, capstone, attempt) = (NEW.learner, NEW.capstone, NEW.attempt))
+BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
 """
 _COLUMNS = "learner, capstone, attempt, graded_at, score, max_score, passed, receipt"
 _BUSY_S = 10.0

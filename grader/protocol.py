@@ -112,7 +112,8 @@ def encode(
 ) -> bytes:
     """msgpack of ``[*head, flattened value]``; `refer` turns what is not plain into a tagged list.
 
-    `undo` forgets what `refer` did, before all of it is done again with more care. Raises `RecursionError` for data that is nested too deeply or contains itself.
+    `undo` forgets what `refer` did, before all of it is done again with more care. Raises
+    `RecursionError` for data that is nested too deeply or contains itself.
     """
     try:
         return _encode([*head, flatten(value, refer)])

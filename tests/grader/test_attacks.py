@@ -44,7 +44,7 @@ ROWS = {
     "bottomless_answer": Deserves("error error passed", "RecursionError"),
     "garbage_on_import": Deserves("crashed crashed crashed", "answer"),
     "garbage_in_a_call": Deserves("crashed passed passed", "answer"),
-    "answer_ahead": Deserves("crashed passed passed", "Broken answer"),
+    "answer_ahead": Deserves("crashed passed passed", "answer"),
     "close_the_pipes": Deserves("crashed passed passed", "closed the answer channel"),
     "kill_everybody": Deserves("crashed passed passed", "SIGKILL"),
     "segmentation_fault": Deserves("crashed passed passed", "SIGSEGV"),

@@ -53,9 +53,7 @@ def test_what_is_allowed_passes(tmp_path: Path, source: str) -> None:
         ("-" * 100_000 + "1\n", "a.py", "parsed"),
     ],
 )
-def test_what_is_not_is_refused_by_line(
-    tmp_path: Path, source: str, where: str, what: str
-) -> None:
+def test_what_is_not_is_refused_by_line(tmp_path: Path, source: str, where: str, what: str) -> None:
     with pytest.raises(SubmissionRefused) as refused:
         check(tmp_path, source)
     assert refused.value.where.startswith(where)

@@ -253,7 +253,7 @@ time.sleep(600)
 def test_detection_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     detect.cache_clear()
     try:
-        monkeypatch.setattr("shutil.which", lambda name: None)
+        monkeypatch.setattr("shutil.which", lambda _: None)
         found = detect()
         assert (found.tier, found.reason) == ("rlimits", "bubblewrap is not installed")
         assert "apt-get install bubblewrap" in found.fix
@@ -261,7 +261,7 @@ def test_detection_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
             open_box("bwrap")
         assert open_box("auto").tier == "rlimits"
         detect.cache_clear()
-        monkeypatch.setattr("shutil.which", lambda name: "/bin/false")
+        monkeypatch.setattr("shutil.which", lambda _: "/bin/false")
         broken = detect()
         assert broken.tier == "rlimits"
         assert "cannot build its box" in broken.reason

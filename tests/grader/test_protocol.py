@@ -54,12 +54,14 @@ def refuse(value: Any) -> Any:
     raise AssertionError(f"asked for {value!r}")
 
 
+@settings(deadline=None)
 @given(plain)
 def test_plain_data_arrives_with_its_exact_types(value: Any) -> None:
     got = decode_answer(encode([7], value, refuse), 7, refuse)
     assert same(got, value)
 
 
+@settings(deadline=None)
 @given(st.lists(plain, max_size=4))
 def test_questions_arrive_with_their_arguments(values: list[Any]) -> None:
     payload = encode([9, [3, 4], "call"], values, refuse)
@@ -68,6 +70,7 @@ def test_questions_arrive_with_their_arguments(values: list[Any]) -> None:
     assert same([unflatten(tree, refuse) for tree in arguments], values)
 
 
+@settings(deadline=None)
 @given(plain)
 def test_no_subclass_passes_for_the_type_it_inherits_from(value: Any) -> None:
     class Text(str):
@@ -91,7 +94,7 @@ def test_no_subclass_passes_for_the_type_it_inherits_from(value: Any) -> None:
     assert len(seen) == 4
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_a_violation_or_an_answer_to_nothing_asked(payload: bytes) -> None:
     with pytest.raises(ProtocolViolation):
@@ -105,16 +108,18 @@ trees = st.recursive(
 )
 tagged = st.recursive(
     trees,
-    lambda inner: st.tuples(st.integers(-2, 12), inner, inner).map(list)
-    | st.tuples(st.integers(-2, 12), st.lists(inner, max_size=5)).map(list)
-    | st.tuples(st.just(8), st.text(), st.lists(inner, max_size=2), inner, inner, st.text()).map(
-        list
+    lambda inner: (
+        st.tuples(st.integers(-2, 12), inner, inner).map(list)
+        | st.tuples(st.integers(-2, 12), st.lists(inner, max_size=5)).map(list)
+        | st.tuples(
+            st.just(8), st.text(), st.lists(inner, max_size=2), inner, inner, st.text()
+        ).map(list)
     ),
     max_leaves=6,
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(tagged)
 def test_any_tree_is_plain_data_or_a_violation(tree: Any) -> None:
     try:

@@ -1,0 +1,134 @@
+"""The `grader` command as a script sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from grader.cli import app
+from grader.report import read_report
+
+LAB = """
+[[tracks]]
+slug = "toys"
+title = "Toys"
+system = "Toys"
+summary = "Toys."
+
+[[tracks.modules]]
+slug = "01-toy"
+title = "Toy"
+summary = "A toy."
+available = true
+lessons = [{ topic = "one", title = "One" }]
+[tracks.modules.capstone]
+title = "Toy"
+package = "toy"
+pass_mark = 70
+allowed_imports = ["__future__", "collections", "typing"]
+criteria = [
+  { id = "1", title = "Adding", points = 40, required = true },
+  { id = "2", title = "Counting", points = 30 },
+  { id = "3", title = "Saving", points = 30 },
+]
+"""
+
+
+@pytest.fixture
+def lab(toy: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lab of its own, with the toy capstone as its only one."""
+    root = toy.folder / "lab"
+    suite = root / "grader" / "acceptance" / "toys" / "test_toy.py"
+    suite.parent.mkdir(parents=True)
+    shutil.copyfile(toy.suite, suite)
+    (root / "curriculum.toml").write_text(LAB)
+    monkeypatch.setenv("MERIDIAN_LAB", str(root))
+    return Path(root)
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def judge(toy: Any, *more: object, source: str = "from .honest import *\n") -> Any:
+    folder = toy.folder / "submission"
+    if not folder.exists():
+        toy.submission(source)
+    return call(
+        "run-one", "--capstone", "toys/01-toy", "--submission", folder, "--out", toy.out, *more
+    )
+
+
+def test_a_written_verdict_is_exit_status_0_whatever_it_says(toy: Any, lab: Path) -> None:
+    done = judge(toy, source="from .honest import *\ndef add(a, b): return 0\n")
+    assert done.exit_code == 0, done.output
+    assert "60 of 100 points" in done.output
+    assert read_report(toy.out / "report.json").passed is False
+
+
+def test_events_are_json_lines_that_end_with_the_report(toy: Any, lab: Path) -> None:
+    done = judge(toy, "--events", "--mode", "check")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["event"] for event in events[:-1]} == {"stage"}
+    assert events[-1] == {"event": "report", "path": str(toy.out / "report.json")}
+
+
+def test_recorded_submissions_are_listed_with_their_receipt(toy: Any, lab: Path) -> None:
+    done = judge(toy, "--record", "--learner", "local", "--attempt", "3")
+    assert done.exit_code == 0, done.output
+    receipt = done.output.split("Receipt: ")[1].split()[0]
+    listed = json.loads(call("gradebook", "--json").output)
+    assert [row[:3] for row in listed] == [["local", "toys/01-toy", 3]]
+    assert listed[0][-1] == receipt
+    assert receipt in call("gradebook", "--learner", "local").output
+    assert call("gradebook", "--learner", "nobody").output == ""
+    assert os.stat(lab / ".meridian" / "key").st_mode & 0o777 == 0o600
+
+
+def test_reports_are_verified_by_the_labs_key(toy: Any, lab: Path) -> None:
+    judge(toy, "--mode", "check")
+    report = toy.out / "report.json"
+    assert "genuine" in call("verify-report", report).output
+    other = toy.folder / "other.key"
+    other.write_bytes(b"x" * 32)
+    assert call("verify-report", report, "--key", other).exit_code == 1
+    report.write_text(report.read_text().replace('"score": 100', '"score": 99', 1))
+    refused = call("verify-report", report)
+    assert refused.exit_code == 1
+    assert "NOT genuine" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--capstone", "toys/02-none"), "toys/01-toy"),
+        (("--box", "none"), "Only trusted code"),
+        (("--learner", "somebody", "--box", "rlimits"), "No bwrap box"),
+    ],
+)
+def test_the_graders_own_trouble_is_one_line_and_status_70(
+    toy: Any, lab: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = judge(toy, *arguments)
+    assert done.exit_code == 70
+    assert said in done.output
+    assert len(done.output.strip().splitlines()) == 1
+    assert not (toy.out / "report.json").exists()
+
+
+def test_a_report_that_is_none_is_trouble_too(tmp_path: Path, lab: Path) -> None:
+    (tmp_path / "r.json").write_text("{}")
+    assert call("verify-report", tmp_path / "r.json").exit_code == 70
+    assert call("verify-report", tmp_path / "none.json").exit_code == 70
+
+
+def test_help_names_every_command() -> None:
+    text = call("--help").output
+    for command in ("run-one", "build", "verify-report", "gradebook"):
+        assert command in text

@@ -1,0 +1,307 @@
+"""Reports and their signature; feedback pages; the gradebook that only grows."""
+
+from __future__ import annotations
+
+import html.parser
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grader.feedback import feedback_html, visible
+from grader.gradebook import Gradebook, GradebookError
+from grader.report import (
+    BadReport,
+    BenchmarkEntry,
+    CellReport,
+    CriterionReport,
+    NotebookReport,
+    Report,
+    lab_key,
+    read_report,
+)
+
+KEY = b"k" * 32
+
+
+def make(**changes: Any) -> Report:
+    """A signed report of a submission."""
+    facts: dict[str, Any] = {"mode": "submit", "learner": "ada", "attempt": 1}
+    facts |= changes.pop("facts", {})
+    report = Report(
+        capstone="toy/01",
+        score=70,
+        max_score=100,
+        bonus=0,
+        passed=True,
+        box="bwrap",
+        seed="5eed",
+        submission_sha256="ab" * 32,
+        criteria=[CriterionReport(id="1", title="One", points=100, score=70, outcome="failed")],
+        notebook=NotebookReport(),
+        benchmarks=[],
+        environment=facts,
+        started_at="2026-01-01T00:00:00+00:00",
+        duration_s=1.5,
+    )
+    for name, value in changes.items():
+        setattr(report, name, value)
+    report.sign(KEY)
+    return report
+
+
+def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    report = make()
+    report.write(tmp_path / "out" / "report.json")
+    assert read_report(tmp_path / "out" / "report.json") == report
+    assert os.listdir(tmp_path / "out") == ["report.json"]
+    names = set(msgspec.json.decode((tmp_path / "out" / "report.json").read_bytes()))
+    assert names == {
+        "schema_version", "capstone", "score", "max_score", "bonus", "passed", "box", "seed",
+        "submission_sha256", "criteria", "notebook", "benchmarks", "environment", "started_at",
+        "duration_s", "signature",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: setattr(r, "score", 71),
+        lambda r: setattr(r, "passed", False),
+        lambda r: setattr(r, "seed", "other"),
+        lambda r: setattr(r.criteria[0], "score", 100),
+        lambda r: setattr(r.criteria[0], "message", " "),
+        lambda r: r.environment.update(learner="bob"),
+        lambda r: r.criteria.append(r.criteria[0]),
+        lambda r: setattr(r, "signature", ""),
+        lambda r: setattr(r, "signature", "0" * 64),
+        lambda r: setattr(r, "signature", "é"),
+    ],
+)
+def test_any_change_breaks_the_signature(change: Callable[[Report], None]) -> None:
+    report = make()
+    assert report.verify(KEY)
+    assert not report.verify(b"x" * 32)
+    change(report)
+    assert not report.verify(KEY)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300) | st.dictionaries(st.text(), st.integers()).map(msgspec.json.encode))
+def test_what_is_no_report_is_refused_with_its_path(content: bytes) -> None:
+    class Fake(type(Path())):  # type: ignore[misc]
+        def read_bytes(self) -> bytes:
+            return content
+
+    with pytest.raises(BadReport, match=r"r\.json"):
+        read_report(Fake("r.json"))
+
+
+def test_other_schemas_and_missing_reports_are_refused(tmp_path: Path) -> None:
+    make(schema_version=9).write(tmp_path / "r.json")
+    with pytest.raises(BadReport, match="schema 9, expected 1"):
+        read_report(tmp_path / "r.json")
+    with pytest.raises(BadReport, match="no such report"):
+        read_report(tmp_path / "none.json")
+
+
+def test_the_labs_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / ".meridian"
+    keys: list[bytes] = []
+    threads = [threading.Thread(target=lambda: keys.append(lab_key(folder))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys) == 8
+    assert len(set(keys)) == 1
+    assert len(keys[0]) == 32
+    assert os.stat(folder / "key").st_mode & 0o777 == 0o600
+    assert os.listdir(folder) == ["key"]
+    assert lab_key(tmp_path / "other") != keys[0]
+    (folder / "key").write_bytes(b"short")
+    with pytest.raises(BadReport, match="expected a key of 32 bytes, got 5"):
+        lab_key(folder)
+
+
+# -- feedback ------------------------------------------------------------------------------------
+
+HOSTILE = "</pre><script>alert('x')</script><img src=x onerror=alert(1)>\x1b[31m\u202e&amp;\""
+
+
+class Tags(html.parser.HTMLParser):
+    """What a browser would find in a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(report: Report, title: str, out: Path) -> Tags:
+    tags = Tags()
+    tags.feed(feedback_html(report, title, out))
+    return tags
+
+
+def test_hostile_text_is_only_text(tmp_path: Path) -> None:
+    entry = CriterionReport(
+        id=HOSTILE,
+        title=HOSTILE,
+        points=1,
+        outcome="error",
+        message=HOSTILE,
+        counterexample=HOSTILE,
+    )
+    report = make(
+        criteria=[entry],
+        seed=HOSTILE,
+        notebook=NotebookReport(
+            outcome="failed", cells=[CellReport(id=HOSTILE, outcome="failed", message=HOSTILE)]
+        ),
+        benchmarks=[BenchmarkEntry(name=HOSTILE, ratio=2, spread=0.1, peer=HOSTILE, unit=HOSTILE)],
+    )
+    tags = page_of(report, HOSTILE, tmp_path)
+    names = {tag for tag, _ in tags.found}
+    assert names.isdisjoint({"script", "img", "iframe", "object", "link", "a"})
+    assert not any(name.startswith("on") for _, attributes in tags.found for name in attributes)
+    assert tags.text.count("alert('x')") >= 8
+    assert "\x1b" not in tags.text
+    assert "\u202e" not in tags.text
+    assert "\\x1b[31m\\u202e" in tags.text
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_visible_text_is_readable_and_inert(text: str) -> None:
+    shown = visible(text)
+    assert not set("<>\"'") & set(shown)
+    assert all(c.isprintable() or c == "\n" for c in html.unescape(shown))
+
+
+def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "insert.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (tmp_path / "plots" / "page.html").write_text("<script>1</script>")
+    races = [
+        BenchmarkEntry(name="insert", ratio=2.0, spread=0.1, peer="sqlite3", unit="record", plot=p)
+        for p in ("plots/insert.svg", "plots/none.svg", "plots/page.html")
+    ]
+    tags = page_of(make(benchmarks=races), "Title", tmp_path)
+    images = [attributes for tag, attributes in tags.found if tag == "img"]
+    assert len(images) == 1
+    assert str(images[0]["src"]).startswith("data:image/svg+xml;base64,")
+    assert images[0]["alt"] == "Plot of insert"
+    addresses = [a.get("src") or a.get("href") for tag, a in tags.found if tag != "img"]
+    assert not any(addresses)
+    policies = [a["content"] for tag, a in tags.found if "http-equiv" in a]
+    assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert "2.00 times as fast as sqlite3, per record" in tags.text
+    assert any(a.get("name") == "viewport" for _, a in tags.found)
+
+
+def test_the_page_says_verdict_points_and_box(tmp_path: Path) -> None:
+    text = page_of(make(bonus=5), "Page manager", tmp_path).text
+    for words in ("Page manager", "Submission passed", "70 of 100 points", "5 of them bonus"):
+        assert words in text
+    assert "Box bwrap" in text
+    assert "Seed 5eed" in text
+    assert "not passed yet" in page_of(make(passed=False), "T", tmp_path).text
+    assert "Check done" in page_of(make(facts={"mode": "check"}), "T", tmp_path).text
+
+
+# -- gradebook -----------------------------------------------------------------------------------
+
+
+def test_attempts_are_kept_in_order_with_receipts(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "gradebook.sqlite"
+    with Gradebook(path) as book:
+        first = book.record(make(), KEY)
+        second = book.record(make(score=90, facts={"attempt": 2}), KEY)
+        other = book.record(make(facts={"learner": "bob"}), KEY)
+        assert len({first, second, other}) == 3
+        assert book.record(make(), KEY) == first  # entering it again changes nothing
+    with Gradebook(path) as book:
+        assert [(a.learner, a.attempt, a.score) for a in book.attempts()] == [
+            ("ada", 1, 70), ("ada", 2, 90), ("bob", 1, 70),
+        ]  # fmt: skip
+        assert [a.receipt for a in book.attempts(learner="ada")] == [first, second]
+        assert book.attempts(capstone="toy/02") == []
+        assert book.attempts(learner="bob")[0].passed is True
+        assert book.report(second).score == 90
+        with pytest.raises(GradebookError, match="no attempt has the receipt"):
+            book.report("0000")
+
+
+def test_an_attempt_is_never_changed_or_removed(tmp_path: Path) -> None:
+    path = tmp_path / "g.sqlite"
+    with Gradebook(path) as book:
+        book.record(make(), KEY)
+        with pytest.raises(GradebookError, match="already entered"):
+            book.record(make(score=100), KEY)
+        assert book.attempts()[0].score == 70
+    database = sqlite3.connect(path)
+    for statement in ("UPDATE attempts SET score = 100", "DELETE FROM attempts"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            database.execute(statement)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        database.execute("INSERT OR REPLACE INTO attempts SELECT * FROM attempts")
+    database.close()
+    with Gradebook(path) as book:
+        assert book.attempts()[0].score == 70
+
+
+def test_only_genuine_submissions_are_entered(tmp_path: Path) -> None:
+    with Gradebook(tmp_path / "g.sqlite") as book:
+        forged = make()
+        forged.score = 100
+        with pytest.raises(GradebookError, match="signature"):
+            book.record(forged, KEY)
+        with pytest.raises(GradebookError, match="a check is no submission"):
+            book.record(make(facts={"mode": "check"}), KEY)
+        assert book.attempts() == []
+
+
+def test_several_writers_append_side_by_side(tmp_path: Path) -> None:
+    path = tmp_path / "g.sqlite"
+    Gradebook(path).close()
+    errors: list[BaseException] = []
+
+    def write(learner: int) -> None:
+        try:
+            with Gradebook(path) as book:
+                for attempt in range(1, 6):
+                    facts = {"learner": f"l{learner}", "attempt": attempt}
+                    book.record(make(facts=facts), KEY)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    with Gradebook(path) as book:
+        assert len(book.attempts()) == 20
+        assert [a.attempt for a in book.attempts(learner="l2")] == [1, 2, 3, 4, 5]
+
+
+def test_a_file_that_is_no_gradebook_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "g.sqlite"
+    path.write_text("not a database at all, but long enough to look like something" * 20)
+    with pytest.raises(GradebookError, match="not a gradebook"):
+        Gradebook(path)
