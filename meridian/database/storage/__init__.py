@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meridian.database.storage.background import flusher as flusher
     from meridian.database.storage.buffer_pool import *  # noqa: F403
     from meridian.database.storage.errors import *  # noqa: F403
-    from meridian.database.storage.background import flusher as flusher
     from meridian.database.storage.heap import PageInfo as PageInfo
     from meridian.database.storage.io_stats import *  # noqa: F403
     from meridian.database.storage.page import *  # noqa: F403

@@ -2,13 +2,14 @@
 
 The pattern is always the same. Under the latch a kernel does what it can on the pages in memory.
 What it could not is grouped by page; those pages are pinned in stretches of at most half the pool,
-read together where they are neighbours, and the kernel goes on.
+read together where they are neighbours, and the kernel goes on. One batch at a time holds pins, or
+two would leave no frame for each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from meridian.database.storage import _kernels as kernels
 from meridian.database.storage.errors import (
     BadPageType,
     BadSlot,
+    CorruptPage,
     PageOutOfRange,
     StorageError,
 )
@@ -39,25 +41,22 @@ _SHIFT = np.uint64(16)
 
 def insert_many(manager: PageManager, records: npt.NDArray[np.generic] | Sequence[Buffer]) -> Rids:
     rows = _as_rows(records)
-    if rows is None or not 0 < rows.shape[1] <= max_inline(manager.file.page_size):
-        items = records if rows is None else (row.tobytes() for row in rows)
-        rids = np.zeros(len(records), np.uint64)
-        done = 0
-        try:
-            for item in items:
-                rids[done] = manager.insert(item).pack()
-                done += 1
-        except BaseException:
-            _undo(manager, rids[:done])
-            raise
-        return rids
-    rids = np.zeros(len(rows), np.uint64)
+    rids = np.zeros(len(records), np.uint64)
     done = 0
     try:
-        while done < len(rows):
-            done += _insert_some(manager, rows[done : done + _LATCHED_ROWS], rids[done:])
-    except BaseException:
-        _undo(manager, rids[:done])
+        if rows is not None and 0 < rows.shape[1] <= max_inline(manager.file.page_size):
+            while done < len(rows):
+                with manager._batch_turn:
+                    done += _insert_some(manager, rows[done : done + _LATCHED_ROWS], rids[done:])
+        else:  # of many lengths, empty, or too long for a page
+            for record in records if rows is None else map(bytes, rows):
+                rids[done] = manager.insert(record).pack()
+                done += 1
+    except BaseException as error:
+        if isinstance(error, CorruptPage):
+            with manager.pool.latch:
+                manager._space.close(error.page_id)  # told once; the next batch goes elsewhere
+        _undo(manager, rids[:done], error)
         raise
     return rids
 
@@ -99,7 +98,7 @@ def _insert_some(manager: PageManager, rows: Rows, rids: Rids) -> int:
             pool.unpin_many(frames, dirty=True)
     for page_id, found in zip(page_ids, result.tolist(), strict=True):
         if found < 0:
-            _undo(manager, rids[:stored])
+            delete_many(manager, rids[:stored])
             _raise_status(manager, page_id << 16, -found)
     return stored
 
@@ -127,13 +126,9 @@ def get_many(
         rest = np.flatnonzero(status == kernels.PENDING)
         rest = rest[np.argsort(packed[rest], kind="stable")]
         for todo, page_ids in _by_pages(manager, rest, packed[rest] >> _SHIFT):
-            frames = pool.fetch_many(page_ids)
-            try:
-                with pool.latch:
-                    _get_rows(manager, packed, todo, out, status)
-                    pool.stats.hits += len(todo) - len(page_ids)
-            finally:
-                pool.unpin_many(frames)
+            with _pinned(manager, page_ids), pool.latch:
+                _get_rows(manager, packed, todo, out, status)
+                pool.stats.hits += len(todo) - len(page_ids)
     for i in np.flatnonzero(status > kernels.OTHER).tolist():
         _raise_status(manager, int(packed[i]), int(status[i]))
         record = manager.get(RecordId.unpack(int(packed[i])))
@@ -166,17 +161,12 @@ def delete_many(manager: PageManager, rids: npt.NDArray[np.integer] | Sequence[i
     for todo, page_ids in _by_pages(manager, np.arange(len(packed)), packed >> _SHIFT):
         some = packed[todo]
         status, lengths = np.zeros(len(some), np.uint8), np.zeros(len(some), np.int64)
-        frames = pool.fetch_many(page_ids)
-        dirty = False
-        try:
-            with pool.latch:
-                kernels.delete_rows(pool.arena, pool.page_table, some, status, lengths)
-                gone = status == kernels.OK
-                dirty = bool(gone.any())
-                for rid, length in zip(some[gone].tolist(), lengths[gone].tolist(), strict=True):
-                    space.change(rid >> 16, length, int(manager.reuse_slots))
-        finally:
-            pool.unpin_many(frames, dirty)
+        with _pinned(manager, page_ids) as frames, pool.latch:
+            kernels.delete_rows(pool.arena, pool.page_table, some, status, lengths)
+            gone = status == kernels.OK
+            for rid, length in zip(some[gone].tolist(), lengths[gone].tolist(), strict=True):
+                space.change(rid >> 16, length, int(manager.reuse_slots))
+            pool.dirty_bits[frames] |= gone.any()
         deleted += int(gone.sum())
         for i in np.flatnonzero(status > kernels.OTHER).tolist():
             _raise_status(manager, int(some[i]), int(status[i]))
@@ -199,22 +189,19 @@ def _scan(manager: PageManager, batch: int) -> Iterator[tuple[Rids, Rows]]:
     cursor = np.zeros(3, np.int64)
     rids, out = np.zeros(batch, np.uint64), np.zeros((batch, 0), np.uint8)
     filled = 0
-    frames = np.zeros(0, np.int32)
+    ahead = page_ids[:0]  # pages to bring into memory
     stop = kernels.PENDING
     while stop != kernels.OK:
-        try:
-            with pool.latch:
-                before = int(cursor[0])
-                count, stop = kernels.scan_rows(
-                    pool.arena, pool.page_table, page_ids, cursor, rids[filled:], out[filled:]
-                )
-                pool.stats.hits += max(0, int(cursor[0]) - before - len(frames))
-        finally:
-            pool.unpin_many(frames)
-            frames = frames[:0]
+        with _pinned(manager, ahead, scan=True), pool.latch:
+            before = int(cursor[0])
+            count, stop = kernels.scan_rows(
+                pool.arena, pool.page_table, page_ids, cursor, rids[filled:], out[filled:]
+            )
+            pool.stats.hits += max(0, int(cursor[0]) - before - len(ahead))
+        ahead = ahead[:0]
         filled += count
         if stop == kernels.PENDING:
-            frames = _fetch_ahead(manager, page_ids[cursor[0] :])
+            ahead = page_ids[cursor[0] :][: _pin_limit(manager)]
             continue
         if filled:
             yield rids[:filled], out[:filled]
@@ -231,8 +218,20 @@ def _scan(manager: PageManager, batch: int) -> Iterator[tuple[Rids, Rows]]:
                 yield np.array([rid], np.uint64), np.frombuffer(record, np.uint8).reshape(1, -1)
 
 
-def _fetch_ahead(manager: PageManager, page_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    return manager.pool.fetch_many(page_ids[: _pin_limit(manager)], scan=True)
+@contextmanager
+def _pinned(
+    manager: PageManager, page_ids: npt.NDArray[np.int64], *, scan: bool = False
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Pin pages for one kernel call."""
+    if not len(page_ids):
+        yield np.zeros(0, np.int32)
+        return
+    with manager._batch_turn:
+        frames = manager.pool.fetch_many(page_ids, scan=scan)
+        try:
+            yield frames
+        finally:
+            manager.pool.unpin_many(frames)
 
 
 def _by_pages(
@@ -248,7 +247,9 @@ def _by_pages(
 
 
 def _pin_limit(manager: PageManager) -> int:
-    return max(1, min(manager.pool.frames // 2, _MAX_PINNED))
+    """Pages to pin at once: half of what is not pinned already, for others work here too."""
+    unpinned = int(np.count_nonzero(manager.pool.pin_counts == 0))
+    return max(1, min(unpinned // 2, _MAX_PINNED))
 
 
 def _as_rows(records: npt.NDArray[np.generic] | Sequence[Buffer]) -> Rows | None:
@@ -295,7 +296,17 @@ def _raise_status(manager: PageManager, rid: int, status: int) -> None:
         raise BadSlot(page_id, slot, "points outside the page's records")
 
 
-def _undo(manager: PageManager, rids: Rids) -> None:
-    """Take back what a failed call stored; the error on its way is the one to tell."""
-    with suppress(StorageError, OSError):
+def _undo(manager: PageManager, rids: Rids, error: BaseException) -> None:
+    """Take back what a failed call stored; if that fails too, `error` says how much stays."""
+    try:
         delete_many(manager, rids)
+    except (StorageError, OSError):
+        stay = sum(_is_stored(manager, RecordId.unpack(rid)) for rid in rids.tolist())
+        error.add_note(f"{stay} records of the batch stay stored")
+
+
+def _is_stored(manager: PageManager, rid: RecordId) -> bool:
+    try:
+        return manager.get(rid) is not None
+    except (StorageError, OSError):
+        return True  # unreadable is not gone

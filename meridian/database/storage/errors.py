@@ -21,8 +21,6 @@
 In parentheses: the builtin that catches it as well.
 """
 
-# ruff: noqa: N818 - named for the state of the thing, not "...Error"
-
 from __future__ import annotations
 
 import os

@@ -35,6 +35,7 @@ class Heap:
 
     A page is pinned outside the latch, for that may take I/O, and read or changed under it, so
     that no thread ever sees half a change. What was decided before is therefore checked again.
+    No call holds two pins at once: any pool is large enough.
     """
 
     def __init__(self, pool: BufferPool, space: FreeSpaceMap, *, reuse_slots: bool) -> None:
@@ -58,44 +59,54 @@ class Heap:
 
     def get(self, page_id: int, slot: int) -> bytes | None:
         """The record in `slot`, or ``None``."""
-        with self.data_page(page_id) as page:
-            while True:
-                record, stub = self._read(page, slot)
-                if stub is None:
-                    return record
-                try:
-                    return self._chains.read(page_id, stub)
-                except CorruptPage:
-                    if self._read(page, slot)[1] == stub:
-                        raise  # else the record was deleted or replaced while we read it
+        while True:
+            record, stub = self._read(page_id, slot)
+            if stub is None:
+                return record
+            try:
+                return self._chains.read(page_id, stub)
+            except CorruptPage:
+                if self._read(page_id, slot)[1] == stub:
+                    raise  # else the record was deleted or replaced while we read it
 
     def delete(self, page_id: int, slot: int) -> bool:
         """Delete the record in `slot` and free its chain; ``False`` if there is none."""
-        with self.data_page(page_id) as page:
-            stub = self._read(page, slot)[1]
-            chain = self._chains.pages(page_id, stub) if stub else []
-            with self._latch:
-                record, current = self._read(page, slot)
-                if record is None or current != stub:
-                    return False  # another thread was quicker
-                SlottedPage(page.data_mut()).delete(slot)
-                self._space.change(page_id, len(record), int(self._reuse))
+        found, stub = self._read(page_id, slot)
+        if found is None:
+            return False
+        chain = self._chain(page_id, stub)
+        with self.data_page(page_id) as page, self._latch:
+            if self._bytes(page, slot) != (found, stub):
+                return False  # another thread was quicker
+            SlottedPage(page.data_mut()).delete(slot)
+            self._space.change(page_id, len(found), int(self._reuse))
         self._chains.free_pages(chain)
         return True
 
     def update(self, page_id: int, slot: int, record: memoryview) -> RecordId:
         """Replace the record in `slot`, in its page if there is room, else under a new id."""
-        if len(record) <= self._max_inline:
-            return self._update(page_id, slot, record, overflow=False)
-        with self.data_page(page_id) as page:
-            if self._read(page, slot)[0] is None:
-                raise RecordNotFound(page_id, slot)
-        stub = self._chains.write(record)
+        found, stub = self._read(page_id, slot)
+        if found is None:
+            raise RecordNotFound(page_id, slot)
+        chain = self._chain(page_id, stub)
+        overflow = len(record) > self._max_inline
+        stored = self._chains.write(record) if overflow else record
         try:
-            return self._update(page_id, slot, stub, overflow=True)
+            with self.data_page(page_id) as page, self._latch:
+                if self._bytes(page, slot) != (found, stub):
+                    raise RecordNotFound(page_id, slot)  # another thread was quicker
+                fits = SlottedPage(page.data_mut()).update(slot, stored, overflow=overflow)
+                self._measure(page)
+            moved = None if fits else self._place(stored, overflow=overflow)
         except BaseException:
-            self._chains.free(stub)
+            if overflow:
+                self._chains.free(bytes(stored))
             raise
+        if moved is not None:
+            self.delete(page_id, slot)
+            return moved
+        self._chains.free_pages(chain)
+        return RecordId(page_id, slot)
 
     def compact(self, page_id: int) -> int:
         """Make all free bytes of the page contiguous; return how many were gained."""
@@ -121,7 +132,7 @@ class Heap:
         """The records of one page; nothing is pinned while the caller has the word."""
         with self.data_page(page_id, scan=True) as page, self._latch:
             slots = range(SlottedPage(page.data).slot_count)
-            found = [(slot, *self._read(page, slot)) for slot in slots]
+            found = [(slot, *self._bytes(page, slot)) for slot in slots]
         for slot, inline, stub in found:
             record = inline if stub is None else self.get(page_id, slot)
             if record is not None:
@@ -136,7 +147,11 @@ class Heap:
             raise BadPageType(page_id, found, "a data page")
         return page
 
-    def _read(self, page: PinnedPage, slot: int) -> tuple[bytes | None, bytes | None]:
+    def _read(self, page_id: int, slot: int) -> tuple[bytes | None, bytes | None]:
+        with self.data_page(page_id) as page:
+            return self._bytes(page, slot)
+
+    def _bytes(self, page: PinnedPage, slot: int) -> tuple[bytes | None, bytes | None]:
         """The bytes in `slot`, or ``None``; and once more if they are the stub of a chain."""
         with self._latch:
             slotted = SlottedPage(page.data)
@@ -145,6 +160,9 @@ class Heap:
                 return None, None
             record = bytes(view)
             return record, record if slotted.is_overflow(slot) else None
+
+    def _chain(self, page_id: int, stub: bytes | None) -> list[int]:
+        return [] if stub is None else self._chains.pages(page_id, stub)
 
     def _place(self, record: memoryview | bytes, *, overflow: bool) -> RecordId:
         while True:
@@ -178,24 +196,6 @@ class Heap:
             slot = slotted.insert(record, overflow=overflow, reuse_slots=self._reuse)
             self._measure(page)
         return slot
-
-    def _update(
-        self, page_id: int, slot: int, record: memoryview | bytes, *, overflow: bool
-    ) -> RecordId:
-        with self.data_page(page_id) as page:
-            old, stub = self._read(page, slot)
-            chain = self._chains.pages(page_id, stub) if stub else []
-            with self._latch:
-                if old is None or self._read(page, slot) != (old, stub):
-                    raise RecordNotFound(page_id, slot)
-                fits = SlottedPage(page.data_mut()).update(slot, record, overflow=overflow)
-                self._measure(page)
-        if fits:
-            self._chains.free_pages(chain)
-            return RecordId(page_id, slot)
-        moved = self._place(record, overflow=overflow)
-        self.delete(page_id, slot)
-        return moved
 
     def _measure(self, page: PinnedPage) -> None:
         """Write into the map what the page says."""

@@ -49,6 +49,7 @@ class Loader:
         self._stats = stats
         self._writer = writer
         self._transit: set[int] = set()
+        self._reserved = 0  # frames in claims
 
     def load(self, page_ids: Sequence[int], *, scan: bool) -> list[int]:
         """Pin every page in `page_ids`, as often as it is named; return their frames."""
@@ -128,7 +129,7 @@ class Loader:
         ``None``, and nothing done, if a page has become dirty since the last flush.
         """
         with self._settled:
-            while self._transit or self._writer.in_flight:
+            while self._transit or self._reserved or self._writer.in_flight:
                 self._settled.wait()
             if 1 in self._table.dirty:
                 return None
@@ -171,9 +172,10 @@ class Loader:
             claim = _Claim(pinned, missing, [], [])
             if self._take(len(missing) + extra, claim):
                 self._transit.update(missing)
+                self._reserved += len(claim.frames)
                 return claim
             self._pin(pinned, -1)
-            if not (self._transit or self._writer.in_flight):
+            if not (self._transit or self._reserved or self._writer.in_flight):
                 self._stats.exhausted += 1
                 raise PoolExhausted(len(table.page_of), self.pinned(), len(missing) + extra)
             self._settled.wait()  # frames in I/O may become free
@@ -220,6 +222,7 @@ class Loader:
                         self._table.map(page_id, frame)
                         self._table.pins[frame] = 0
                         claim.frames.remove(frame)
+                        self._reserved -= 1
                 self._settled.notify_all()
             if not landed:
                 self._give_back(claim)
@@ -229,6 +232,7 @@ class Loader:
         with self._settled:
             for frame in claim.frames:
                 self._table.release(frame)
+            self._reserved -= len(claim.frames)
             self._pin(claim.pinned, -1)
             self._transit.difference_update(claim.missing)
             self._settled.notify_all()
@@ -242,6 +246,7 @@ class Loader:
             table.policy.load(frame, page_id, scan=scan)
             table.pins[frame] = pins[page_id]
         self._transit.difference_update(page_ids)
+        self._reserved -= len(frames)
         self._settled.notify_all()
 
     def _await(self, page_ids: Iterable[int]) -> None:

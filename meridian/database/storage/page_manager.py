@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -74,6 +75,7 @@ class PageManager:
             self.file.close()
             raise
         self._heap = Heap(self.pool, self._space, reuse_slots=reuse_slots)
+        self._batch_turn = threading.RLock()
         self._page_size = page_size
         # The hit path's own names, one attribute away.
         self._latch = self.pool.latch
@@ -174,7 +176,8 @@ class PageManager:
 
         `records` is an array, one record per row (structured or other fixed-size items, or uint8
         of shape (n, width)), or a sequence of bytes-like objects. All or none: after an error
-        nothing of the batch is stored.
+        the batch is taken back, and if the disk refuses even that, a note on the error says how
+        many records stay.
         """
         from meridian.database.storage.batch import insert_many
 

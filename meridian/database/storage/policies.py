@@ -113,9 +113,9 @@ class TwoQueue(Policy):
 
     New pages pass through A1in, a FIFO of a quarter of the frames. A page that is asked for again
     after it left there, while its id is still among the ghosts (as many as half the frames),
-    enters Am, which is LRU. A page of a scan is the first to go. One pass over a large table
-    touches A1in only (Johnson and Shasha, "2Q: A Low Overhead High Performance Buffer Management
-    Replacement Algorithm", VLDB 1994).
+    enters Am, which is LRU; a page of a scan does not. One pass over a large table touches A1in
+    only (Johnson and Shasha, "2Q: A Low Overhead High Performance Buffer Management Replacement
+    Algorithm", VLDB 1994).
     """
 
     name = "2q"
@@ -147,8 +147,6 @@ class TwoQueue(Policy):
         else:
             self._ghosts.pop(key, None)  # it is in memory again, no ghost
             self._in[frame] = None
-            if scan:
-                self._in.move_to_end(frame, last=False)
         while len(self._ghosts) > self.ghost_target:  # only now: `key` had to be found first
             self._ghosts.popitem(last=False)
 
