@@ -18,6 +18,7 @@ import msgspec
 from meridian.academy import curriculum as index
 from meridian.academy.curriculum import Curriculum
 from meridian.academy.progress_file import (
+    ProgressBusy,
     ProgressCorrupt,
     ProgressFile,
     ProgressTooNew,
@@ -39,6 +40,7 @@ from meridian.fs import FileSystem
 
 __all__ = [
     "NextStep",
+    "ProgressBusy",
     "ProgressCorrupt",
     "ProgressStore",
     "ProgressTooNew",
@@ -53,8 +55,8 @@ class ProgressStore:
     """The learner's record: each call reads the file, each change replaces it durably.
 
     Several processes may use one file at once (a notebook, a terminal); no change is lost.
-    Every method may raise `ProgressCorrupt`, `ProgressTooNew` or `OSError`; those that take a key
-    raise `UnknownKey`.
+    Every method may raise `ProgressCorrupt`, `ProgressTooNew`, `ProgressBusy` or `OSError`; those
+    that take a key raise `UnknownKey`.
     """
 
     def __init__(

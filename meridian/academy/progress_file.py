@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,16 @@ from meridian.academy.progress_records import SCHEMA_VERSION, Record
 from meridian.errors import MeridianError
 from meridian.fs import FileSystem, OsFileSystem, failpoint
 
-__all__ = ["ProgressCorrupt", "ProgressFile", "ProgressTooNew", "parse", "write_atomically"]
+__all__ = [
+    "ProgressBusy",
+    "ProgressCorrupt",
+    "ProgressFile",
+    "ProgressTooNew",
+    "parse",
+    "write_atomically",
+]
+
+_POLL_S = 0.01  # a write takes a few milliseconds
 
 
 class ProgressCorrupt(MeridianError, ValueError):
@@ -89,11 +99,29 @@ def write_atomically(path: Path, data: bytes, *, fs: FileSystem | None = None) -
     fs.sync_dir(path.parent)
 
 
-class ProgressFile:
-    """One progress file, shared by every process of this learner."""
+class ProgressBusy(MeridianError, TimeoutError):
+    """Another process holds the lock of the progress file for longer than any write takes."""
 
-    def __init__(self, path: Path, *, fs: FileSystem | None = None) -> None:
+    def __init__(self, path: Path, waited_s: float) -> None:
         self.path = path
+        self.waited_s = waited_s
+        super().__init__(
+            f"{path} has been locked by another process for {waited_s:g} s. "
+            "Is a `meridian` command suspended (see `jobs`)? Resume or end it, then try again"
+        )
+
+
+class ProgressFile:
+    """One progress file, shared by every process of this learner.
+
+    A writer waits up to `patience_s` seconds for its turn.
+    """
+
+    def __init__(
+        self, path: Path, *, fs: FileSystem | None = None, patience_s: float = 10.0
+    ) -> None:
+        self.path = path
+        self._patience_s = patience_s
         self._fs = fs or OsFileSystem()
 
     def read(self) -> Record:
@@ -114,14 +142,25 @@ class ProgressFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock that every writer takes; waits for whoever holds it."""
+        """Hold the lock that every writer takes. Raises `ProgressBusy` if it does not come free."""
         self._fs.mkdir(self.path.parent)
         fd = os.open(self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            self._wait_for_lock(fd)
             yield
         finally:
             os.close(fd)
+
+    def _wait_for_lock(self, fd: int) -> None:
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise ProgressBusy(self.path, self._patience_s) from None
+                time.sleep(_POLL_S)
 
     @contextmanager
     def update(self) -> Iterator[Record]:

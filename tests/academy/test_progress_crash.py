@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from meridian.academy.curriculum import load
-from meridian.academy.progress import ProgressStore
+from meridian.academy.progress import ProgressBusy, ProgressStore
+from meridian.academy.progress_file import ProgressFile
+from meridian.academy.progress_records import Record
 from meridian.fs import OsFileSystem, OsLogFile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,3 +131,18 @@ def test_a_disk_that_refuses_is_an_error_and_the_record_stays(
     assert store.path.read_bytes() == before
     store.record_quiz(LESSON, 5, 5, "digest")
     assert attempts(store) == 2
+
+
+def test_a_writer_that_holds_the_lock_for_good_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "progress.json"
+    ProgressFile(path).write(Record())
+    with (
+        ProgressFile(path).locked(),
+        pytest.raises(ProgressBusy, match=r"for 0 s\. Is a `meridian` command suspended") as caught,
+        ProgressFile(path, patience_s=0.0).update(),
+    ):
+        pass
+    assert isinstance(caught.value, TimeoutError)
+    assert ProgressFile(path).read() == Record()  # a reader never waits
+    with ProgressFile(path, patience_s=0.0).update() as record:
+        assert record == Record()
