@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from grader.acceptance.database import _storage_pages, _storage_pool
 from grader.box import detect
 from grader.job import JobSpec, run_one
 from grader.report import CriterionReport, Report
@@ -46,8 +45,11 @@ def missed(report: Report) -> dict[str, CriterionReport]:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Smaller numbers, enough for these mistakes: two dozen answers are judged one by one."""
+    request.config.addinivalue_line("markers", "criterion(id, points): of acceptance suites")
+    from grader.acceptance.database import _storage_pages, _storage_pool
+
     monkeypatch.setattr(_storage_pool, "TRACE_STEPS", 400)
     monkeypatch.setattr(_storage_pages, "FLIPS", 200)
 

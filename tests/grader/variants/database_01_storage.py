@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.grader.variants import Change, Variant
 
+_REFUSES = "if offset < HEADER_SIZE + SLOT_SIZE * count"
+
 VARIANTS = (
     # -- 1: page I/O
     Variant(
@@ -178,12 +180,12 @@ VARIANTS = (
     Variant(
         "off_by_one_capacity",  # one byte too many is accepted: the record overlaps its slot
         "6",
-        (Change("page.py", "if offset < end:", "if offset < end - 1:"),),
+        (Change("page.py", f"{_REFUSES}:", f"{_REFUSES} - 1:"),),
     ),
     Variant(
         "exact_fit_refused",
         "6",
-        (Change("page.py", "if offset < end:", "if offset <= end:"),),
+        (Change("page.py", "if offset < HEADER_SIZE", "if offset <= HEADER_SIZE"),),
     ),
     Variant(
         "refusal_leaves_a_slot",  # the directory grows before the record is known to fit
@@ -191,8 +193,8 @@ VARIANTS = (
         (
             Change(
                 "page.py",
-                "        if offset < end:\n",
-                "        if offset < end:\n"
+                f"        {_REFUSES}:\n",
+                f"        {_REFUSES}:\n"
                 "            COUNT_AND_OFFSET.pack_into(buf, COUNT_AT, count, start)\n",
             ),
         ),
@@ -202,9 +204,7 @@ VARIANTS = (
         "6",
         (
             Change(
-                "page.py",
-                "if offset < end:",
-                "if offset < end + SLOT_SIZE * (at < end - SLOT_SIZE):",
+                "page.py", f"{_REFUSES}:", f"{_REFUSES} + SLOT_SIZE * (reuse_slots and found >= 0):"
             ),
         ),
     ),

@@ -325,14 +325,13 @@ class BufferPool:
         return self._place(page_id, frame)
 
     def _new(self, page_type: PageType = PageType.DATA) -> int:
-        """Allocate a page and make its content here, instead of reading zeros back."""
+        """Allocate a page right in its frame, instead of reading zeros back."""
         frame = self._take_frame()
         try:
-            page_id = self.file.allocate_page(page_type)
+            page_id = self.file._allocate(self._frames[frame], page_type)
         except BaseException:
             heapq.heappush(self._empty, frame)
             raise
-        SlottedPage.format(self._frames[frame], page_id, page_type)
         return self._place(page_id, frame)
 
     def _place(self, page_id: int, frame: int) -> int:

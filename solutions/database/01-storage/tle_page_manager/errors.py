@@ -20,7 +20,6 @@ builds its own message. The grader matches these names, wherever in the tree the
     └── RecordTooLarge   (also ValueError)
 """
 
-# ruff: noqa: N818 - named for the state of the thing, not "...Error"
 from __future__ import annotations
 
 

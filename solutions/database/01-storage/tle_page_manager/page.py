@@ -150,7 +150,7 @@ class SlottedPage:
         ### BEGIN SOLUTION #4: SlottedPage.format() - a header with free_space_offset=len(buf)
         view = memoryview(buf)
         view[:] = bytes(len(view))
-        view[:HEADER_SIZE] = PageHeader(page_id, page_type, 0, len(view)).pack()
+        HEADER.pack_into(view, 0, MAGIC, page_id, page_type, 0, len(view), 0)
         return cls(view)
         ### END SOLUTION
 
@@ -184,7 +184,8 @@ class SlottedPage:
         ### BEGIN SOLUTION #5: free_total - page size less header, directory and live records
         end = HEADER_SIZE + SLOT_SIZE * self.slot_count
         sizes = (size & ~OVERFLOW_BIT for _, size in SLOT.iter_unpack(self.buf[HEADER_SIZE:end]))
-        return len(self.buf) - end - sum(sizes)  # a tombstone has length 0
+        live: int = sum(sizes)  # a tombstone has length 0
+        return len(self.buf) - end - live
         ### END SOLUTION
 
     def insert(self, record: Buffer, *, reuse_slots: bool = True) -> int | None:
@@ -196,22 +197,19 @@ class SlottedPage:
         ### BEGIN SOLUTION #4: SlottedPage.insert() - lowest tombstone, else append; None if full
         buf = self.buf
         count, start = COUNT_AND_OFFSET.unpack_from(buf, COUNT_AT)  # _counts(), but hot
-        end = at = HEADER_SIZE + SLOT_SIZE * count
+        slot: int = count
         if reuse_slots:
             # Two live slots never contain these bytes, at any alignment.
-            found = bytes(buf[HEADER_SIZE:end]).find(DEAD)
+            found = bytes(buf[HEADER_SIZE : HEADER_SIZE + SLOT_SIZE * count]).find(DEAD)
             if found >= 0:
-                at = HEADER_SIZE + found
-        slot: int = (at - HEADER_SIZE) // SLOT_SIZE
+                slot = found // SLOT_SIZE
         if slot == count:
             count += 1
-            end += SLOT_SIZE
-        length = len(record)
-        offset = start - length
-        if offset < end:
+        offset = start - len(record)
+        if offset < HEADER_SIZE + SLOT_SIZE * count:
             return None
         buf[offset:start] = record
-        SLOT.pack_into(buf, at, offset, length)
+        SLOT.pack_into(buf, HEADER_SIZE + SLOT_SIZE * slot, offset, start - offset)
         COUNT_AND_OFFSET.pack_into(buf, COUNT_AT, count, offset)
         return slot
         ### END SOLUTION

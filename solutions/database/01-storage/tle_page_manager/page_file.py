@@ -86,21 +86,7 @@ class PageFile:
         The page freed last is used first; only without a free page does the file grow.
         """
         ### BEGIN SOLUTION #1: allocate_page() - pop the free list, else extend; write a sealed page
-        page = bytearray(self.page_size)
-        page_id, following = self.page_count, 0
-        if self._free_head:
-            page_id = self._free_head
-            self._read(page_id, memoryview(page))
-            verify_page(page, page_id)
-            (following,) = NEXT_FREE.unpack_from(page, HEADER_SIZE)
-        SlottedPage.format(page, page_id, page_type)
-        self._write(page_id, memoryview(page))
-        if page_id == self.page_count:
-            self.page_count += 1
-        else:
-            self._free_head = following
-            self.free_count -= 1
-        return page_id
+        return self._allocate(memoryview(bytearray(self.page_size)), page_type)
         ### END SOLUTION
 
     def free_page(self, page_id: int) -> None:
@@ -141,6 +127,23 @@ class PageFile:
     def _check_range(self, page_id: int) -> None:
         if not 1 <= page_id < self.page_count:
             raise PageOutOfRange(page_id, self.page_count)
+
+    def _allocate(self, page: memoryview, page_type: PageType) -> int:
+        """`allocate_page` with the new page's bytes left in `page`."""
+        page_id, following = self.page_count, 0
+        if self._free_head:
+            page_id = self._free_head
+            self._read(page_id, page)
+            verify_page(page, page_id)
+            (following,) = NEXT_FREE.unpack_from(page, HEADER_SIZE)
+        SlottedPage.format(page, page_id, page_type)
+        self._write(page_id, page)
+        if page_id == self.page_count:
+            self.page_count += 1
+        else:
+            self._free_head = following
+            self.free_count -= 1
+        return page_id
 
     def _read(self, page_id: int, into: memoryview) -> None:
         if len(into) != self.page_size:

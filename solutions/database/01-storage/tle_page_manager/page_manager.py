@@ -62,6 +62,9 @@ class PageManager:
     ) -> None:
         """Open or create the file at `path`.
 
+        Opening reads every page once, past the pool, to learn where there is room: the pool starts
+        cold, its counters at zero.
+
         A reused slot makes an old RecordId answer with the new record. Callers that keep RecordIds
         of deleted records pass `reuse_slots=False`: then such an id is `None` for ever.
         """
