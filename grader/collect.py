@@ -24,7 +24,7 @@ _IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".ruff
 _COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dylib", ".dll", ".pth")
 
 
-class SubmissionRefused(MeridianError, ValueError):  # noqa: N818 - named for the state
+class SubmissionRefused(MeridianError, ValueError):
     """A submission that is not run at all: where, why, and what to do about it."""
 
     def __init__(self, where: str, reason: str, fix: str) -> None:

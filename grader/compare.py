@@ -12,7 +12,7 @@ __all__ = ["CriterionFailed", "expect", "same", "show"]
 _MAX_SHOWN_CHARS = 300
 
 
-class CriterionFailed(MeridianError, AssertionError):  # noqa: N818 - named for the state
+class CriterionFailed(MeridianError, AssertionError):
     """A requirement does not hold. `message` and `counterexample` are shown to the learner."""
 
     def __init__(self, message: str, counterexample: str = "") -> None:

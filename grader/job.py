@@ -11,70 +11,36 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import hmac
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from grader.audit import audit
 from grader.box import Box, BoxUnavailable, detect, open_box
 from grader.collect import Collected, SubmissionRefused, collect
 from grader.feedback import feedback_html
 from grader.files import remove_tree
-from grader.judge import Judge, Verdict, combine, explain, run_suite
-from grader.limits import Limits
+from grader.judge import Judge, Verdict, explain, run_suite
 from grader.race import Race
 from grader.report import (
     BenchmarkEntry,
-    CriterionReport,
     NotebookReport,
     Outcome,
     Report,
-    lab_key,
     write_file,
 )
+from grader.scoring import score
+from grader.spec import JobSpec, complete, draw_seed
 from grader.submission import Submission
 from grader.workers import Workshop, library_folders
-from meridian.academy.curriculum import Capstone, lab_root, load
 
 __all__ = ["JobSpec", "run_one"]
 
-Mode = Literal["submit", "check", "bench"]
 _STAGES = ("collect", "audit", "acceptance", "notebook", "benchmark", "report")
-
-
-class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to judge, how, and where to put the report.
-
-    `mode`: ``"check"`` judges without notebook and benchmarks, ``"bench"`` the benchmarks alone.
-    `box`: ``"auto"``, ``"bwrap"``, ``"rlimits"``, or ``"none"`` (this process; `trusted` only).
-    `trusted` skips the import audit and lets the code import everything that is installed, the
-    judged system included: for judging `meridian` itself. `seed` replays a report's seed. The
-    last five default to what the course index and the lab's folder say about `capstone`.
-    """
-
-    capstone: str
-    submission: Path
-    out: Path
-    mode: Mode = "submit"
-    learner: str = "local"
-    attempt: int = 1
-    seed: str | None = None
-    box: str = "auto"
-    trusted: bool = False
-    on_event: Callable[[dict[str, Any]], None] | None = None
-    limits: Limits = Limits()
-    definition: Capstone | None = None
-    suite: Path | None = None
-    notebook: Path | None = None
-    key: bytes | None = None
 
 
 def run_one(spec: JobSpec) -> Report:
@@ -82,38 +48,12 @@ def run_one(spec: JobSpec) -> Report:
 
     Raises `BoxUnavailable`, `SuiteError`, `UnknownKey`, `ValueError` for a bad spec, `OSError`.
     """
-    job = _Job(_completed(spec))
+    job = _Job(complete(spec))
     work = Path(tempfile.mkdtemp(prefix="meridian-job-"))
     try:
         return job.run(work)
     finally:
         remove_tree(work)
-
-
-def _completed(spec: JobSpec) -> JobSpec:
-    """`spec` with everything that the course index knows filled in."""
-    if spec.mode not in ("submit", "check", "bench"):
-        raise ValueError(f"Expected mode 'submit', 'check' or 'bench', got {spec.mode!r}")
-    if spec.box == "none" and not spec.trusted:
-        raise ValueError("Only trusted code may run without a box")
-    if None not in (spec.definition, spec.suite, spec.key):
-        return spec
-    root = lab_root()
-    module = load(root).module(spec.capstone)
-    notebook = root / module.solution / "capstone.ipynb"
-    return msgspec.structs.replace(
-        spec,
-        definition=spec.definition or module.capstone,
-        suite=spec.suite or root / module.acceptance,
-        notebook=spec.notebook or (notebook if notebook.exists() else None),
-        key=spec.key or lab_key(root / ".meridian"),
-    )
-
-
-def draw_seed(key: bytes, learner: str, attempt: int, capstone: str) -> str:
-    """Hidden inputs differ by learner and attempt, and nobody without the key can foresee them."""
-    text = "\0".join((learner, str(attempt), capstone)).encode()
-    return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]
 
 
 class _Job:
@@ -166,7 +106,6 @@ class _Job:
 
     def collect(self, work: Path) -> Path:
         self.say("collect", "")
-        work.chmod(0o755)  # a box as another user passes through it
         code = work / "submission"
         self.collected = collect(self.spec.submission, code, self.capstone.package)
         return code
@@ -278,53 +217,23 @@ class _Job:
     # -- the report ------------------------------------------------------------------------------
 
     def report(self, started_at: str) -> Report:
-        spec = self.spec
-        criteria = [self.entry(c) for c in self.capstone.criteria]
-        extras = [self.entry(c) for c in self.capstone.bonus]
-        self.tell_refusal(criteria, extras)
-        earned = sum(entry.score for entry in criteria)
-        bonus = min(float(self.capstone.bonus_cap), sum(entry.score for entry in extras))
-        judged = [c for c in self.capstone.criteria if self.judges(c.benchmark)]
-        maximum = float(sum(c.points for c in judged))
-        by_id = {entry.id: entry for entry in criteria}
-        score = round(min(maximum, earned + bonus), 2)
-        required = all(by_id[c.id].outcome == "passed" for c in judged if c.required)
+        result = score(self.capstone, self.spec.mode, self.verdicts, self.refusal)
         return Report(
-            capstone=spec.capstone,
-            score=score,
-            max_score=maximum,
-            bonus=round(bonus, 2),
-            passed=bool(maximum) and required and score * 100 >= self.capstone.pass_mark * maximum,
+            capstone=self.spec.capstone,
+            score=result.points,
+            max_score=result.max_points,
+            bonus=result.bonus,
+            passed=result.passed,
             box=self.box.tier if self.box is not None else "none",
             seed=self.seed,
             submission_sha256=self.collected.sha256 if self.collected else "",
-            criteria=[*criteria, *extras],
+            criteria=result.criteria,
             notebook=self.notebook,
             benchmarks=self.benchmarks,
             environment=self.environment(),
             started_at=started_at,
             duration_s=0,
         )
-
-    def judges(self, is_benchmark: bool) -> bool:
-        """Whether this mode judges criteria of this kind."""
-        return {"submit": True, "check": not is_benchmark, "bench": is_benchmark}[self.spec.mode]
-
-    def entry(self, criterion: Any) -> CriterionReport:
-        return combine(criterion, [v for v in self.verdicts if v.criterion == criterion.id])
-
-    def tell_refusal(self, criteria: list[CriterionReport], extras: list[CriterionReport]) -> None:
-        """One cause that stopped everything is told in full by the first criterion only."""
-        if self.refusal is None:
-            return
-        outcome, message = self.refusal
-        kinds = {c.id: c.benchmark for c in (*self.capstone.criteria, *self.capstone.bonus)}
-        first = ""
-        for entry in (*criteria, *extras):
-            if self.judges(kinds[entry.id]):
-                entry.outcome = outcome
-                entry.message = f"Not judged, see criterion {first}" if first else message
-                first = first or entry.id
 
     def environment(self) -> dict[str, Any]:
         best = detect()

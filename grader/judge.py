@@ -17,19 +17,17 @@ import msgspec
 import pytest
 
 from grader.compare import CriterionFailed, expect
-from grader.proxy import RemoteError, WrongType
+from grader.errors import RemoteError, WorkerLost, WrongType
 from grader.race import Race
-from grader.report import CriterionReport, Outcome
+from grader.report import Outcome
 from grader.submission import Submission, opened
-from grader.transport import WorkerLost
 from grader.workers import Workshop, random_for
-from meridian.academy.curriculum import Capstone, Criterion
+from meridian.academy.curriculum import Capstone
 from meridian.errors import MeridianError
 
 __all__ = ["Judge", "SuiteError", "Verdict", "explain", "run_suite"]
 
 _EFBIG = 27
-_MAX_MESSAGES = 3
 # Only what running tests takes. No terminal, no files, nothing from the environment.
 _PYTEST_ARGUMENTS = (
     "-c",
@@ -276,19 +274,3 @@ def _clean_environment() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def combine(criterion: Criterion, verdicts: list[Verdict]) -> CriterionReport:
-    """One line of the report from the tests of one criterion."""
-    entry = CriterionReport(id=criterion.id, title=criterion.title, points=criterion.points)
-    if not verdicts:
-        return entry
-    entry.score = round(sum(v.points for v in verdicts if v.outcome == "passed"), 2)
-    entry.duration_s = round(sum(v.duration_s for v in verdicts), 3)
-    missed = [v for v in verdicts if v.outcome != "passed"]
-    entry.outcome = missed[0].outcome if missed else "passed"
-    messages = list(dict.fromkeys(v.message for v in missed))
-    more = [f"and {len(messages) - _MAX_MESSAGES} more"] if len(messages) > _MAX_MESSAGES else []
-    entry.message = "\n".join([*messages[:_MAX_MESSAGES], *more])
-    entry.counterexample = next((v.counterexample for v in missed if v.counterexample), "")
-    return entry

@@ -63,7 +63,7 @@ class Tag(enum.IntEnum):
     RAISED = 8  # class name, names of the MRO, message, plain fields, where
 
 
-class ProtocolViolation(Exception):  # noqa: N818 - named for the state
+class ProtocolViolation(Exception):
     """The other side sent something this protocol does not have."""
 
     def __init__(self, reason: str) -> None:

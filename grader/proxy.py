@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
+from grader.errors import RemoteError, WorkerLost, WrongType, remote_error
 from grader.protocol import Handle, ProtocolViolation, Raised, Tag, decode_answer, encode
-from grader.transport import Transport, WorkerLost
-from meridian.errors import MeridianError
+from grader.transport import Transport
 
 __all__ = [
     "Batch",
@@ -30,43 +30,6 @@ T = TypeVar("T")
 _MAX_CHUNK = 256
 _MAX_ITEMS = 2_000_000
 _OWN = frozenset({"class_name", "fields"})
-
-
-class RemoteError(MeridianError):
-    """An exception that a call into the submission raised: its names and plain fields.
-
-    `where` is the submission's own line it came from, as ``"page.py:41"``.
-    """
-
-    def __init__(self, raised: Raised, call: str = "") -> None:
-        self.class_name = raised.class_name
-        self.mro = raised.mro
-        self.message = raised.message
-        self.fields = raised.fields
-        self.where = raised.where
-        self.call = call
-        super().__init__(f"{call or 'The call'} raised {self.class_name}: {self.message}")
-
-    def is_a(self, *names: str) -> bool:
-        """Whether its class, or a class it inherits from, has one of these names."""
-        return any(name in self.mro for name in names)
-
-
-class RemoteAttributeError(RemoteError, AttributeError):
-    """So that ``hasattr`` works on a `Remote`."""
-
-
-class RemoteTypeError(RemoteError, TypeError):
-    """So that ``list`` accepts a `Remote` that has no length."""
-
-
-class WrongType(MeridianError, TypeError):  # noqa: N818 - named for the state
-    """The submission gave something of another type than the call must give."""
-
-    def __init__(self, expected: str, got: str) -> None:
-        self.expected = expected
-        self.got = got
-        super().__init__(f"Expected {expected}, got {got}")
 
 
 class Connection:
@@ -102,7 +65,7 @@ class Connection:
             self.close()
             raise WorkerLost("crashed", str(error)) from None
         if type(value) is Raised:
-            raise _error(value, label)
+            raise remote_error(value, label)
         return value
 
     def release(self, number: int) -> None:
@@ -132,13 +95,6 @@ class Connection:
             raise ProtocolViolation("more objects than the judge holds")
         self._live.add(handle.id)
         return (RemoteBuffer if handle.kind == "buffer" else Remote)(self, handle, label)
-
-
-def _error(raised: Raised, label: str) -> RemoteError:
-    for name, cls in (("AttributeError", RemoteAttributeError), ("TypeError", RemoteTypeError)):
-        if name in raised.mro:
-            return cls(raised, label)
-    return RemoteError(raised, label)
 
 
 class Remote:
@@ -319,12 +275,12 @@ def remote_map(
     if len(answers) != len(calls):
         connection.close()
         raise WorkerLost("crashed", "Broken answer: not as many results as calls")
-    return [_error(item, label) if type(item) is Raised else item for item in answers]
+    return [remote_error(item, label) if type(item) is Raised else item for item in answers]
 
 
 def _finish(end: Any, label: str) -> NoReturn:
     if type(end) is list and len(end) == 1 and type(end[0]) is Raised:
-        raise _error(end[0], label)
+        raise remote_error(end[0], label)
     raise StopIteration
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "CellReport",
     "CriterionReport",
     "NotebookReport",
+    "Mode",
     "Outcome",
     "Report",
     "lab_key",
@@ -30,6 +31,7 @@ __all__ = [
 SCHEMA_VERSION = 1
 _KEY_BYTES = 32
 
+Mode = Literal["submit", "check", "bench"]
 Outcome = Literal[
     "passed",
     "failed",
@@ -43,7 +45,7 @@ Outcome = Literal[
 ]
 
 
-class BadReport(MeridianError, ValueError):  # noqa: N818 - named for the state
+class BadReport(MeridianError, ValueError):
     """A report is not one, or not the one that was signed."""
 
     def __init__(self, path: Path, reason: str) -> None:

@@ -17,27 +17,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from grader.box import Spawn
+from grader.errors import WorkerLost
 from grader.files import usage
 from grader.limits import Limits
 from grader.process import BoxProcess, readable
 from grader.protocol import HEADER, VERSION, ProtocolViolation, decode_answer, frame
 from grader.worker import EXIT_NO_MEMORY, Servant
-from meridian.errors import MeridianError
 
-__all__ = ["BoxTransport", "LoopTransport", "Transport", "WorkerLost"]
+__all__ = ["BoxTransport", "LoopTransport", "Transport"]
 
 _TICK_S = 0.25
 _CHUNK = 1 << 16
 _BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from grader.worker import main; main()"
-
-
-class WorkerLost(MeridianError, RuntimeError):  # noqa: N818 - named for the state
-    """The worker is gone. `outcome` is ``timeout``, ``memory``, ``output`` or ``crashed``."""
-
-    def __init__(self, outcome: str, message: str) -> None:
-        self.outcome = outcome
-        self.message = message
-        super().__init__(message)
 
 
 class Transport(Protocol):

@@ -18,10 +18,11 @@ from types import ModuleType
 import msgspec
 
 from grader.box import Box, Plan, Spawn
+from grader.errors import WorkerLost
 from grader.files import open_to_box, remove_tree
 from grader.limits import Limits
 from grader.proxy import Connection
-from grader.transport import BoxTransport, LoopTransport, Transport, WorkerLost
+from grader.transport import BoxTransport, LoopTransport, Transport
 from grader.worker import Servant
 
 __all__ = ["Workshop", "library_folders", "random_for"]

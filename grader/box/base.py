@@ -12,7 +12,7 @@ from meridian.errors import MeridianError
 __all__ = ["Box", "BoxUnavailable", "Plan", "Spawn"]
 
 
-class BoxUnavailable(MeridianError, RuntimeError):  # noqa: N818 - named for the state
+class BoxUnavailable(MeridianError, RuntimeError):
     """The tier that was asked for does not work on this machine."""
 
     def __init__(self, tier: str, reason: str, fix: str) -> None:

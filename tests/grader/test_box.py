@@ -16,9 +16,9 @@ import pytest
 from grader.box import BoxUnavailable, detect, open_box
 from grader.box.bwrap import BwrapBox, spare_uid
 from grader.box.tiers import Detection
+from grader.errors import WorkerLost
 from grader.limits import MIB, Limits
 from grader.submission import Submission
-from grader.transport import WorkerLost
 from grader.workers import Workshop, library_folders
 
 SOURCE = """

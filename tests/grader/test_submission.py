@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from grader.box import open_box
 from grader.compare import CriterionFailed
+from grader.errors import WorkerLost
 from grader.limits import MIB, Limits
 from grader.protocol import encode
 from grader.proxy import Connection, Remote, RemoteBuffer, RemoteError, WrongType, remote_map
 from grader.submission import Submission
-from grader.transport import WorkerLost
 from grader.workers import Workshop
 
 SOURCE = """

@@ -1,0 +1,83 @@
+"""From the verdicts of single tests to points: what a report says about each criterion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from grader.judge import Verdict
+from grader.report import CriterionReport, Mode, Outcome
+from meridian.academy.curriculum import Capstone, Criterion
+
+__all__ = ["Score", "is_judged", "score"]
+
+_MAX_MESSAGES = 3
+
+
+class Score(msgspec.Struct, frozen=True):
+    """The part of a report that is about points; bonus entries come last in `criteria`."""
+
+    criteria: list[CriterionReport]
+    points: float
+    max_points: float
+    bonus: float
+    passed: bool
+
+
+def is_judged(criterion: Criterion, mode: Mode) -> bool:
+    """Whether `mode` judges `criterion`."""
+    return mode == "submit" or criterion.benchmark == (mode == "bench")
+
+
+def score(
+    capstone: Capstone,
+    mode: Mode,
+    verdicts: Sequence[Verdict],
+    refusal: tuple[Outcome, str] | None = None,
+) -> Score:
+    """Points of one job. Bonus counts up to its cap, and never beyond what `mode` can give.
+
+    Passed means the pass mark, in per cent of the points that `mode` judges, and every required
+    criterion that it judges. A `refusal` is one cause that stopped everything: the first
+    criterion tells it, the others point there.
+    """
+    entries = {
+        criterion.id: _combine(criterion, [v for v in verdicts if v.criterion == criterion.id])
+        for criterion in (*capstone.criteria, *capstone.bonus)
+    }
+    judged = [criterion for criterion in capstone.criteria if is_judged(criterion, mode)]
+    if refusal is not None:
+        extras = [criterion for criterion in capstone.bonus if is_judged(criterion, mode)]
+        _tell(refusal, [entries[criterion.id] for criterion in (*judged, *extras)])
+    most = float(sum(criterion.points for criterion in judged))
+    earned = sum(entries[criterion.id].score for criterion in capstone.criteria)
+    extra = sum(entries[criterion.id].score for criterion in capstone.bonus)
+    bonus = min(float(capstone.bonus_cap), extra)
+    points = round(min(most, earned + bonus), 2)
+    required = all(entries[c.id].outcome == "passed" for c in judged if c.required)
+    enough = most > 0 and points * 100 >= capstone.pass_mark * most
+    return Score([*entries.values()], points, most, round(bonus, 2), required and enough)
+
+
+def _tell(refusal: tuple[Outcome, str], entries: Sequence[CriterionReport]) -> None:
+    outcome, message = refusal
+    for i, entry in enumerate(entries):
+        entry.outcome = outcome
+        entry.message = f"Not judged, see criterion {entries[0].id}" if i else message
+
+
+def _combine(criterion: Criterion, verdicts: list[Verdict]) -> CriterionReport:
+    """One line of the report from the tests of one criterion."""
+    entry = CriterionReport(id=criterion.id, title=criterion.title, points=criterion.points)
+    if not verdicts:
+        return entry
+    entry.score = round(sum(v.points for v in verdicts if v.outcome == "passed"), 2)
+    entry.duration_s = round(sum(v.duration_s for v in verdicts), 3)
+    missed = [v for v in verdicts if v.outcome != "passed"]
+    entry.outcome = missed[0].outcome if missed else "passed"
+    messages = list(dict.fromkeys(v.message for v in missed))
+    more = [f"and {len(messages) - _MAX_MESSAGES} more"] if len(messages) > _MAX_MESSAGES else []
+    entry.message = "\n".join([*messages[:_MAX_MESSAGES], *more])
+    entry.counterexample = next((v.counterexample for v in missed if v.counterexample), "")
+    return entry

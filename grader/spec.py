@@ -1,0 +1,70 @@
+"""What one job is asked to do."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from grader.limits import Limits
+from grader.report import Mode, lab_key
+from meridian.academy.curriculum import Capstone, lab_root, load
+
+__all__ = ["JobSpec", "complete", "draw_seed"]
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What to judge, how, and where to put the report.
+
+    `mode`: ``"check"`` judges without notebook and benchmarks, ``"bench"`` the benchmarks alone.
+    `box`: ``"auto"``, ``"bwrap"``, ``"rlimits"``, or ``"none"`` (this process; `trusted` only).
+    `trusted` skips the import audit and lets the code import everything that is installed, the
+    judged system included: for judging `meridian` itself. `seed` replays a report's seed. The
+    last five default to what the course index and the lab's folder say about `capstone`.
+    """
+
+    capstone: str
+    submission: Path
+    out: Path
+    mode: Mode = "submit"
+    learner: str = "local"
+    attempt: int = 1
+    seed: str | None = None
+    box: str = "auto"
+    trusted: bool = False
+    on_event: Callable[[dict[str, Any]], None] | None = None
+    limits: Limits = Limits()
+    definition: Capstone | None = None
+    suite: Path | None = None
+    notebook: Path | None = None
+    key: bytes | None = None
+
+
+def complete(spec: JobSpec) -> JobSpec:
+    """`spec` with everything that the course index knows filled in."""
+    if spec.mode not in ("submit", "check", "bench"):
+        raise ValueError(f"Expected mode 'submit', 'check' or 'bench', got {spec.mode!r}")
+    if spec.box == "none" and not spec.trusted:
+        raise ValueError("Only trusted code may run without a box")
+    if None not in (spec.definition, spec.suite, spec.key):
+        return spec
+    root = lab_root()
+    module = load(root).module(spec.capstone)
+    notebook = root / module.solution / "capstone.ipynb"
+    return msgspec.structs.replace(
+        spec,
+        definition=spec.definition or module.capstone,
+        suite=spec.suite or root / module.acceptance,
+        notebook=spec.notebook or (notebook if notebook.exists() else None),
+        key=spec.key or lab_key(root / ".meridian"),
+    )
+
+
+def draw_seed(key: bytes, learner: str, attempt: int, capstone: str) -> str:
+    """Hidden inputs differ by learner and attempt, and nobody without the key can foresee them."""
+    text = "\0".join((learner, str(attempt), capstone)).encode()
+    return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]
