@@ -7,7 +7,6 @@ Processing*, 13.4; Petrov, *Database Internals*, ch. 5).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from meridian.database.storage.errors import PageOutOfRange, PinError, PinLeak, StorageClosed
 from meridian.database.storage.frame_table import FrameTable
+from meridian.database.storage.latch import Latch
 from meridian.database.storage.loader import Loader
 from meridian.database.storage.page import PageType
 from meridian.database.storage.page_file import PageFile, as_int
@@ -65,11 +65,11 @@ class BufferPool:
         self.frames = frames
         self.checked = checked
         self.stats = PoolStats()
-        self.latch = threading.RLock()
+        latch = Latch()
+        self.latch = latch.lock
         self._table = FrameTable(frames, file.page_size, policy, file.page_count)
-        settled = threading.Condition(self.latch)
-        self._writer = WriteBack(file, self._table, settled, self.stats, before_flush)
-        self._loader = Loader(file, self._table, settled, self.stats, self._writer)
+        self._writer = WriteBack(file, self._table, latch, self.stats, before_flush)
+        self._loader = Loader(file, self._table, latch, self.stats, self._writer)
         self._leaked: list[int] = []  # appending is atomic, and a finalizer must not wait
         # The hit path's own names, one attribute away.
         self._acquire = self.latch.acquire

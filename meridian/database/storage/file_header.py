@@ -17,8 +17,8 @@ from meridian.database.storage.page import (
     MIN_PAGE_SIZE,
     PageType,
     check_page,
-    format_page,
-    seal,
+    format_view,
+    seal_view,
 )
 
 __all__ = ["ROOT_COUNT", "VERSION", "FileHeader"]
@@ -47,7 +47,7 @@ class FileHeader:
 
     def write_to(self, page: memoryview) -> None:
         """Fill `page` with page 0, sealed."""
-        format_page(page, 0, PageType.FILE_HEADER)
+        format_view(page, 0, PageType.FILE_HEADER)
         _BODY.pack_into(
             page,
             HEADER_SIZE,
@@ -59,7 +59,7 @@ class FileHeader:
             _CLEAN if self.clean else 0,
             *self.roots,
         )
-        seal(page)
+        seal_view(page)
 
     @classmethod
     def read_from(cls, head: memoryview, page_size: int, path: str) -> FileHeader:

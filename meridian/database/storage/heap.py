@@ -173,7 +173,7 @@ class Heap:
                 with page, self._latch:
                     self._space.make_tail(page.page_id)
                     if not page_id:
-                        self._measure(page)
+                        self._space.add(page.page_id, self._max_inline + SLOT_SIZE, 0)
                     slot = self._put(page, record, overflow=overflow)
                     if slot is not None:
                         return RecordId(page.page_id, slot)

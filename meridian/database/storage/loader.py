@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from meridian.database.storage.errors import PageOutOfRange, PinError, PoolExhausted, StorageClosed
 from meridian.database.storage.frame_table import FrameTable
-from meridian.database.storage.page import PageType, format_page
+from meridian.database.storage.latch import Latch
+from meridian.database.storage.page import PageType, format_view
 from meridian.database.storage.page_file import PageFile
 from meridian.database.storage.pool_stats import PoolStats
 from meridian.database.storage.write_back import WriteBack
@@ -38,14 +38,15 @@ class Loader:
         self,
         file: PageFile,
         table: FrameTable,
-        settled: threading.Condition,
+        latch: Latch,
         stats: PoolStats,
         writer: WriteBack,
     ) -> None:
         self.closed = False
         self._file = file
         self._table = table
-        self._settled = settled  # its lock is the pool's latch
+        self._latch = latch
+        self._lock = latch.lock
         self._stats = stats
         self._writer = writer
         self._transit: set[int] = set()
@@ -56,7 +57,7 @@ class Loader:
         wanted: dict[int, int] = {}
         for page_id in page_ids:
             wanted[page_id] = wanted.get(page_id, 0) + 1
-        with self._settled:
+        with self._lock:
             claim = self._claim(wanted, 0)
             self._stats.misses += len(claim.missing)
             self._stats.hits += len(page_ids) - len(claim.missing)
@@ -69,14 +70,14 @@ class Loader:
             except BaseException:
                 self._give_back(claim)
                 raise
-            with self._settled:
+            with self._lock:
                 self._settle(claim.missing, claim.frames, wanted, scan=scan)
         frame_of = self._table.frame_of  # pinned, so these entries stay
         return [frame_of[page_id] for page_id in page_ids]
 
     def create(self, count: int, page_type: PageType) -> list[tuple[int, int]]:
         """Allocate `count` pages and pin them, formatted and dirty; return (page, frame) pairs."""
-        with self._settled:
+        with self._lock:
             claim = self._claim({}, count)
         self._write_victims(claim)
         try:
@@ -84,10 +85,10 @@ class Loader:
         except BaseException:
             self._give_back(claim)
             raise
-        with self._settled:
+        with self._lock:
             for page_id, frame in zip(page_ids, claim.frames, strict=True):
                 self._forget(page_id)
-                format_page(self._table.view(frame), page_id, page_type)
+                format_view(self._table.view(frame), page_id, page_type)
                 self._table.dirty[frame] = 1
             self._settle(page_ids, claim.frames, dict.fromkeys(page_ids, 1), scan=False)
         return list(zip(page_ids, claim.frames, strict=True))
@@ -95,13 +96,13 @@ class Loader:
     def free(self, page_id: int) -> None:
         """Forget page `page_id` and put it on the file's free list."""
         table = self._table
-        with self._settled:
+        with self._lock:
             while True:
                 self._await((page_id,))
                 frame = table.frame_of.get(page_id)
                 if frame not in self._writer.in_flight:
                     break
-                self._settled.wait()
+                self._latch.wait()
             if frame is not None:
                 if table.pins[frame]:
                     raise PinError(page_id, f"has {table.pins[frame]} pins, so it cannot be freed")
@@ -113,7 +114,7 @@ class Loader:
             self._file.free_page(page_id)
             freed = True
         finally:
-            with self._settled:
+            with self._lock:
                 self._transit.discard(page_id)
                 if frame is not None and freed:
                     table.policy.drop(frame, page_id)
@@ -121,23 +122,23 @@ class Loader:
                 elif frame is not None:
                     table.map(page_id, frame)
                     table.pins[frame] = 0
-                self._settled.notify_all()
+                self._latch.wake()
 
     def shut(self) -> dict[int, int] | None:
         """Take no more calls, forget every page, return the pins that were left.
 
         ``None``, and nothing done, if a page has become dirty since the last flush.
         """
-        with self._settled:
+        with self._lock:
             while self._transit or self._reserved or self._writer.in_flight:
-                self._settled.wait()
+                self._latch.wait()
             if 1 in self._table.dirty:
                 return None
             pins = self.pinned()
             self.closed = True
             for page_id in list(self._table.frame_of):
                 self._table.unmap(page_id)
-            self._settled.notify_all()
+            self._latch.wake()
         return pins
 
     def pinned(self) -> dict[int, int]:
@@ -163,13 +164,16 @@ class Loader:
         table = self._table
         while True:
             self._await(wanted)
-            pinned = {page: count for page, count in wanted.items() if page in table.frame_of}
-            missing = [page for page in wanted if page not in pinned]
-            for page_id in missing:
-                if not 0 < page_id < self._file.page_count:
+            claim = _Claim({}, [], [], [])
+            for page_id, count in wanted.items():
+                if page_id in table.frame_of:
+                    claim.pinned[page_id] = count
+                elif 0 < page_id < self._file.page_count:
+                    claim.missing.append(page_id)
+                else:
                     raise PageOutOfRange(page_id, self._file.page_count)
+            pinned, missing = claim.pinned, claim.missing
             self._pin(pinned, 1)
-            claim = _Claim(pinned, missing, [], [])
             if self._take(len(missing) + extra, claim):
                 self._transit.update(missing)
                 self._reserved += len(claim.frames)
@@ -178,7 +182,7 @@ class Loader:
             if not (self._transit or self._reserved or self._writer.in_flight):
                 self._stats.exhausted += 1
                 raise PoolExhausted(len(table.page_of), self.pinned(), len(missing) + extra)
-            self._settled.wait()  # frames in I/O may become free
+            self._latch.wait()  # frames in I/O may become free
 
     def _take(self, count: int, claim: _Claim) -> bool:
         """Empty `count` frames into `claim`; ``False``, nothing changed, if there are too few."""
@@ -211,7 +215,7 @@ class Loader:
             self._writer.write_victims(claim.victims)
             landed = True
         finally:
-            with self._settled:
+            with self._lock:
                 for page_id, frame in claim.victims:
                     self._transit.discard(page_id)
                     self._writer.leaving.discard(page_id)
@@ -223,19 +227,19 @@ class Loader:
                         self._table.pins[frame] = 0
                         claim.frames.remove(frame)
                         self._reserved -= 1
-                self._settled.notify_all()
+                self._latch.wake()
             if not landed:
                 self._give_back(claim)
 
     def _give_back(self, claim: _Claim) -> None:
         """Undo a claim: its frames are free, its pins are gone, its pages were never here."""
-        with self._settled:
+        with self._lock:
             for frame in claim.frames:
                 self._table.release(frame)
             self._reserved -= len(claim.frames)
             self._pin(claim.pinned, -1)
             self._transit.difference_update(claim.missing)
-            self._settled.notify_all()
+            self._latch.wake()
 
     def _settle(
         self, page_ids: Sequence[int], frames: Sequence[int], pins: dict[int, int], *, scan: bool
@@ -247,14 +251,14 @@ class Loader:
             table.pins[frame] = pins[page_id]
         self._transit.difference_update(page_ids)
         self._reserved -= len(frames)
-        self._settled.notify_all()
+        self._latch.wake()
 
     def _await(self, page_ids: Iterable[int]) -> None:
         """Wait until none of `page_ids` is in transit. Latch held."""
         if self.closed:
             raise StorageClosed("The buffer pool")
         while not self._transit.isdisjoint(page_ids):
-            self._settled.wait()
+            self._latch.wait()
             if self.closed:
                 raise StorageClosed("The buffer pool")
 

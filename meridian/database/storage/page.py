@@ -140,9 +140,14 @@ def page_checksum(page: Buffer) -> int:
 def seal(page: bytearray | memoryview) -> int:
     """Compute the checksum of `page`, store it in the header, return it."""
     view = _page_view(page)
-    checksum = zlib.crc32(view[HEADER_SIZE:], zlib.crc32(view[:_CHECKED_BEFORE]))
     if view.readonly:
         raise TypeError("Expected a writable page to seal, got a read-only buffer")
+    return seal_view(view)
+
+
+def seal_view(view: memoryview) -> int:
+    """`seal` for a view known to be a writable page."""
+    checksum = zlib.crc32(view[HEADER_SIZE:], zlib.crc32(view[:_CHECKED_BEFORE]))
     _CHECKSUM.pack_into(view, _CHECKED_BEFORE, checksum)
     return checksum
 
@@ -178,6 +183,11 @@ def format_page(page: bytearray | memoryview, page_id: int, page_type: PageType)
     view = _page_view(page)
     if view.readonly:
         raise TypeError("Expected a writable page to format, got a read-only buffer")
+    format_view(view, page_id, page_type)
+
+
+def format_view(view: memoryview, page_id: int, page_type: int) -> None:
+    """`format_page` for a view known to be a writable page."""
     size = len(view)
     try:
         header = _HEADER.pack(MAGIC, page_id, page_type, 0, size, 0)

@@ -23,7 +23,7 @@ from meridian.database.storage.page import (
     byte_view,
     check_page,
     check_page_size,
-    seal,
+    seal_view,
 )
 from meridian.database.storage.page_io import PageIo, runs
 from meridian.database.storage.page_space import PageSpace
@@ -148,7 +148,7 @@ class PageFile:
             if view.readonly:  # seal a copy, aligned as direct I/O wants it
                 views[i] = memoryview(mmap.mmap(-1, self.page_size))
                 views[i][:] = view
-            seal(views[i])
+            seal_view(views[i])
         self._mark()
         for first, members in runs(page_ids):
             self._io.write(first, [views[i] for i in members], pages=len(members))
@@ -287,8 +287,11 @@ class PageFile:
     ) -> list[memoryview]:
         if len(page_ids) != len(pages):
             raise ValueError(f"Expected as many pages as ids, got {len(pages)} and {len(page_ids)}")
+        self._check_open()
+        end = self.page_count
         for page_id in page_ids:
-            self._check_id(page_id)
+            if not (type(page_id) is int and 0 < page_id < end):
+                self._check_id(page_id)
         return [self._check_buffer(page, writable=writable) for page in pages]
 
 

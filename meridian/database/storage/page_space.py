@@ -23,8 +23,8 @@ from meridian.database.storage.page import (
     MAX_PAGE_SIZE,
     PageType,
     check_page,
-    format_page,
-    seal,
+    format_view,
+    seal_view,
 )
 from meridian.database.storage.page_io import PageIo
 
@@ -138,8 +138,8 @@ class PageSpace:
         (following,) = _NEXT.unpack_from(page, HEADER_SIZE)
         if following >= self.header.page_count or following == page_id:
             raise CorruptPage(page_id, f"the free list goes on to page {following}")
-        format_page(page, page_id, page_type)
-        seal(page)
+        format_view(page, page_id, page_type)
+        seal_view(page)
         self._io.write(page_id, [page])
         self.header.free_head = following
         self.header.free_count = max(0, self.header.free_count - 1)
@@ -152,8 +152,8 @@ class PageSpace:
             raise PageOutOfRange(first + count - 1, _MAX_PAGES)
         for i in range(count):
             page = self._scratch[i * page_size : (i + 1) * page_size]
-            format_page(page, first + i, page_type)
-            seal(page)
+            format_view(page, first + i, page_type)
+            seal_view(page)
         try:
             self._io.write(first, [self._scratch[: count * page_size]])
         except BaseException:
@@ -165,9 +165,9 @@ class PageSpace:
 
     def _link(self, page_id: int) -> None:
         page = self._scratch[: self._io.page_size]
-        format_page(page, page_id, PageType.FREE)
+        format_view(page, page_id, PageType.FREE)
         _NEXT.pack_into(page, HEADER_SIZE, self.header.free_head)
-        seal(page)
+        seal_view(page)
         self._io.write(page_id, [page])
         self.header.free_head = page_id
         self.header.free_count += 1

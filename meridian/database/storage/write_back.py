@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from meridian.database.storage.frame_table import FrameTable
-from meridian.database.storage.page import seal
+from meridian.database.storage.latch import Latch
+from meridian.database.storage.page import seal_view
 from meridian.database.storage.page_file import PageFile
 from meridian.database.storage.pool_stats import PoolStats
 
@@ -30,7 +31,7 @@ class WriteBack:
         self,
         file: PageFile,
         table: FrameTable,
-        settled: threading.Condition,
+        latch: Latch,
         stats: PoolStats,
         before_flush: BeforeFlush | None,
     ) -> None:
@@ -39,7 +40,8 @@ class WriteBack:
         self.leaving: set[int] = set()  # pages that an eviction is writing
         self._file = file
         self._table = table
-        self._settled = settled  # its lock is the pool's latch
+        self._latch = latch
+        self._lock = latch.lock
         self._stats = stats
         self._turn = threading.RLock()  # two copies of one page must land in order
         self._hand = 0
@@ -60,14 +62,14 @@ class WriteBack:
         """
         written = 0
         with self._turn:
-            with self._settled:
+            with self._lock:
                 table = self._table
                 if page_ids is None:
                     page_ids = [page for page, f in table.frame_of.items() if table.dirty[f]]
                     page_ids += self.leaving
                 # A page that is being evicted has been flushed once it is gone.
                 while not self.leaving.isdisjoint(page_ids):
-                    self._settled.wait()
+                    self._latch.wait()
             page_ids = sorted(page_ids)
             for i in range(0, len(page_ids), len(self._copies)):
                 written += self._flush_batch(page_ids[i : i + len(self._copies)])
@@ -78,7 +80,7 @@ class WriteBack:
         table = self._table
         chosen: list[int] = []
         with self._turn:
-            with self._settled:
+            with self._lock:
                 hand = self._hand
                 for start, stop in ((hand, len(table.dirty)), (0, hand)):
                     frame = table.dirty.find(1, start, stop)
@@ -92,7 +94,7 @@ class WriteBack:
     def _flush_batch(self, page_ids: Sequence[int]) -> int:
         table = self._table
         copied: list[tuple[int, int]] = []
-        with self._settled:
+        with self._lock:
             for page_id in page_ids:
                 frame = table.frame_of.get(page_id, -1)
                 if frame >= 0 and table.dirty[frame]:
@@ -109,20 +111,20 @@ class WriteBack:
             self._write([page_id for page_id, _ in copied], self._copies[: len(copied)])
             landed = True
         finally:
-            with self._settled:
+            with self._lock:
                 for frame in frames:
                     table.pins[frame] -= 1
                     if not landed:
                         table.dirty[frame] = 1
                 self.in_flight.difference_update(frames)
-                self._settled.notify_all()
+                self._latch.wake()
         return len(copied)
 
     def _write(self, page_ids: Sequence[int], pages: Sequence[memoryview]) -> None:
         if self.before_flush is not None:
             for page_id, page in zip(page_ids, pages, strict=True):
-                seal(page)
+                seal_view(page)
                 self.before_flush(page_id, page.toreadonly())
         self._file.write_pages(page_ids, pages)
-        with self._settled:
+        with self._lock:
             self._stats.writebacks += len(page_ids)
