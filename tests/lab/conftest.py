@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,11 +47,7 @@ def copied_lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(copied_lab: Path) -> Iterator[journey.Server]:
     """The lab as `meridian lab` starts it, on the copy."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "meridian.academy", "lab", "--no-browser", f"--port={port}"]
-    with journey.Server(copied_lab, copied_lab.parent / "home", command) as running:
+    with journey.Server(copied_lab, copied_lab.parent / "home", journey.lab_command()) as running:
         yield running
 
 

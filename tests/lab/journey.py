@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -122,6 +124,14 @@ class Server:
         self.close()
 
 
+def lab_command() -> list[str]:
+    """`meridian lab` without a browser, on a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return [sys.executable, "-m", "meridian.academy", "lab", "--no-browser", f"--port={port}"]
+
+
 class Lab:
     """One browser page on a running lab."""
 
@@ -191,11 +201,10 @@ class Lab:
             item.first.click()
 
     def theme(self, name: str) -> None:
-        """Switch theme: ``"JupyterLab Dark"`` or ``"JupyterLab Light"``."""
-        self.menu("Settings", "Theme", name)
-        dark = "dark" in name.lower()
+        """Have the system ask for ``"dark"`` or ``"light"``, which the lab's theme follows."""
+        self.page.emulate_media(color_scheme="dark" if name == "dark" else "light")
         expect(self.page.locator("body")).to_have_attribute(
-            "data-jp-theme-light", "false" if dark else "true"
+            "data-jp-theme-light", "false" if name == "dark" else "true"
         )
 
     def save(self) -> None:

@@ -90,7 +90,7 @@ def test_from_the_map_to_the_verdict(lab: Lab, copied_lab: Path, pictures: Path)
     expect(plots.first).to_be_visible()
     assert plots.evaluate_all("all => all.every(one => one.naturalWidth > 0)")
     lab.screenshot(pictures / "verdict-light.png")
-    lab.theme("JupyterLab Dark")
+    lab.theme("dark")
     lab.screenshot(pictures / "verdict-dark.png")
     assert store.capstone_state(KEY) == "passed"
 

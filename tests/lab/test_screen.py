@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from journey import Lab, Server, browser_on
+from journey import Lab, Server, browser_on, lab_command
 from nbformat import v4
 from playwright.sync_api import Dialog, expect
 from small_lab import KEY, build
@@ -75,13 +74,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Path:
 
 @pytest.fixture(scope="module")
 def server(small: Path) -> Iterator[Server]:
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-        "--ServerApp.port=0",
-        "--LabApp.news_url=None",
-        "--ContentsManager.pre_save_hook=meridian.academy.widgets.saved.pre_save_hook",
-    ]
-    with Server(small, small.parent / "home", command) as running:
+    with Server(small, small.parent / "home", lab_command()) as running:
         yield running
 
 
@@ -167,7 +160,7 @@ def test_hostile_words_are_shown_and_not_obeyed(lab: Lab) -> None:
 
 def test_text_stands_out_in_both_themes(lab: Lab) -> None:
     lab.run_all()
-    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+    for theme in ("dark", "light"):
         lab.theme(theme)
         for panel in lab.notebook.locator(".mer-panel").all():
             ratios = panel.evaluate(CONTRASTS)

@@ -118,7 +118,8 @@ class VerdictCard:
         points = f"{criterion.score:g} of {criterion.points:g}"
         return (
             f'<tr><td style="{cell}">{escape(criterion.id)}</td>'
-            f'<td style="{cell}white-space:normal;"><div>{escape(criterion.title)}{must}</div>'
+            f'<td style="{cell}white-space:normal;width:70%;">'
+            f"<div>{escape(criterion.title)}{must}</div>"
             f"{_story(criterion)}</td>"
             f'<td style="{cell}white-space:nowrap;">{points}</td>'
             f'<td style="{cell}white-space:nowrap;">{_outcome(criterion.outcome)}</td></tr>'
@@ -208,10 +209,19 @@ def _story(criterion: CriterionVerdict) -> str:
 
 
 def _text(text: str) -> str:
+    """The first failure is told; the others, one a line, are folded."""
     if not text:
         return ""
     style = "margin:3px 0 0 0;white-space:pre-wrap;overflow-wrap:anywhere;"
-    return f'<div style="{style}">{_cut(text)}</div>'
+    first, _, rest = text.partition("\n")
+    told = f'<div style="{style}">{_cut(first)}</div>'
+    if not rest.strip():
+        return told
+    more = rest.count("\n") + 1
+    return (
+        f'{told}<details><summary style="cursor:pointer;color:{MUTED};">{more} more '
+        f'line{"s" if more > 1 else ""}</summary><div style="{style}">{_cut(rest)}</div></details>'
+    )
 
 
 def _cut(text: str) -> str:

@@ -139,6 +139,8 @@ def test_hostile_text_stays_text(text: str, where: str) -> None:
         "ul",
         "li",
         "img",
+        "details",
+        "summary",
     }
     assert not any(
         name.startswith("on") for element in parsed(html).iter() for name in element.attrib
@@ -151,6 +153,16 @@ def test_any_message_is_one_text_of_the_card(text: str) -> None:
     changed = report(criteria=[criterion("1", "failed", message=text, counterexample=text)])
     root = parsed(verdict_card(changed, folder="/nowhere").html())
     assert len(list(root.iter("tr"))) == 2
+
+
+def test_the_first_failure_is_told_and_the_others_are_folded() -> None:
+    changed = report(criteria=[criterion("1", "failed", message="first\nsecond\nthird")])
+    root = parsed(verdict_card(changed).html())
+    (folded,) = root.iter("details")
+    assert "2 more lines" in "".join(folded.itertext())
+    assert "first" not in "".join(folded.itertext())
+    one = report(criteria=[criterion("1", "failed", message="only\n")])
+    assert "<details>" not in verdict_card(one).html()
 
 
 def test_a_novel_is_cut_and_says_so() -> None:

@@ -66,10 +66,7 @@ function feedback(view, open, onopen) {
   const box = h("details", { open }, h("summary", {}, "The feedback page"));
   const fill = () => {
     if (box.open && !box.querySelector("iframe")) {
-      box.append(h("iframe", {
-        sandbox: "", srcdoc: view.feedback_html, title: "Feedback",
-        style: "width:100%;height:480px;border:1px solid var(--mer-line);border-radius:6px;background:#fff",
-      }));
+      box.append(h("iframe", { class: "mer-page", sandbox: "", srcdoc: view.feedback_html, title: "Feedback" }));
     }
     onopen(box.open);
   };
