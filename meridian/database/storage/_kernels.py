@@ -56,13 +56,25 @@ _TOMBSTONE = 0xFFFF
 
 @njit(cache=True, nogil=True)
 def _u16(page: U8, at: Int) -> Int:
-    return np.int64(page[at]) | np.int64(page[at + 1]) << 8
+    i = np.uint64(at)
+    return np.int64(page[i]) | np.int64(page[i + np.uint64(1)]) << 8
 
 
 @njit(cache=True, nogil=True)
 def _put_u16(page: U8, at: Int, value: Int) -> None:
     page[at] = value & 0xFF
     page[at + 1] = value >> 8
+
+
+@njit(cache=True, nogil=True)
+def _copy(target: U8, at: Int, source: U8, start: Int, length: Int) -> None:
+    """``target[at : at + length] = source[start : start + length]``, for two buffers.
+
+    Unsigned indices spare a test for negative ones per byte, and a slice costs 100 ns to make.
+    """
+    to, come_from = np.uint64(at), np.uint64(start)
+    for i in range(np.uint64(length)):
+        target[to + i] = source[come_from + i]
 
 
 @njit(cache=True, nogil=True)
@@ -108,8 +120,7 @@ def get_rows(
         if found == OK and length != width:
             found = OTHER
         if found == OK:
-            for j in range(width):
-                out[i, j] = page[offset + j]
+            _copy(out[i], 0, page, offset, width)
         status[i] = found
     return pending
 
@@ -152,8 +163,7 @@ def scan_rows(
                     return filled, OTHER
                 if filled == batch:
                     return filled, FULL
-                for j in range(width):
-                    out[filled, j] = page[offset + j]
+                _copy(out[filled], 0, page, offset, width)
                 rids[filled] = np.uint64(page_id) << np.uint64(16) | np.uint64(cursor[1])
                 filled += 1
             elif found != MISSING:
@@ -183,8 +193,7 @@ def _compact(page: U8) -> bool:
         found, offset, length = _find(old, slot)
         if found != MISSING:
             end -= length
-            for j in range(length):
-                page[end + j] = old[offset + j]
+            _copy(page, end, old, offset, length)
             _put_u16(page, 17 + 4 * slot, end)
     page[directory_end:end] = 0
     _put_u16(page, 11, end)
@@ -244,8 +253,7 @@ def insert_rows(
                 free -= 4
             start -= width
             free -= width
-            for j in range(width):
-                page[start + j] = rows[done, j]
+            _copy(page, start, rows[done], 0, width)
             _put_u16(page, 17 + 4 * slot, start)
             _put_u16(page, 19 + 4 * slot, width)
             _put_u16(page, 9, count)
