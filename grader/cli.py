@@ -205,7 +205,7 @@ class _progress:  # noqa: N801 - used as a function
                 self._task,
                 description=event["stage"],
                 completed=event["done"],
-                total=event["total"],
+                total=event["total"] or None,
                 message=event["message"],
             )
 

@@ -90,7 +90,7 @@ def _verdict(report: Report, title: str) -> Iterator[str]:
     word = {"check": "Check", "bench": "Race"}.get(str(mode), "Submission")
     said = ("passed" if report.passed else "not passed yet") if mode == "submit" else "done"
     share = 100 * report.score / report.max_score if report.max_score else 0
-    bonus = f", {report.bonus:g} of them bonus" if report.bonus else ""
+    bonus = f", bonus of {report.bonus:g} included" if report.bonus else ""
     yield f"<h1>{visible(title)}</h1>"
     yield (
         f'<p class="verdict">{word} {said}: <strong>{report.score:g} of '
@@ -104,7 +104,8 @@ def _criterion(entry: CriterionReport) -> str:
     if entry.outcome == "not_run":
         kind = ""
     mark = _MARKS.get(entry.outcome, "✗")
-    title = f"{mark} {visible(entry.id)}. {visible(entry.title)}"
+    number = f"{entry.id}." if entry.id.isdigit() else "Bonus:"
+    title = f"{mark} {visible(number)} {visible(entry.title)}"
     points = f"{entry.score:g} of {entry.points:g}"
     parts = [
         f'<article class="{kind}"><header><span>{title}</span><span>{points}</span></header>',

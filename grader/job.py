@@ -40,7 +40,6 @@ from grader.workers import Workshop, library_folders
 
 __all__ = ["JobSpec", "run_one"]
 
-_STAGES = ("collect", "audit", "acceptance", "notebook", "benchmark", "report")
 
 
 def run_one(spec: JobSpec) -> Report:
@@ -69,6 +68,7 @@ class _Job:
         self.key = spec.key
         self.seed = spec.seed or draw_seed(spec.key, spec.learner, spec.attempt, spec.capstone)
         self.box: Box | None = None if spec.box == "none" else _permitted(spec)
+        self.at = ("", 0, 0)  # the stage, how many of its parts are done, of how many
         self.race = Race(self.seed, lambda name: self.say("benchmark", name))
         self.verdicts: list[Verdict] = []
         self.details: list[str] = []
@@ -206,10 +206,12 @@ class _Job:
         return workshop.other(folder, library_folders())
 
     def say(self, stage: str, message: str, done: int = 0, total: int = 0) -> None:
+        """Tell how far a stage is; without numbers, as far as it was. A total of 0 is unknown."""
+        if not total and self.at[0] == stage:
+            _, done, total = self.at
+        self.at = (stage, done, total)
         if self.spec.on_event is None:
             return
-        if not total:
-            done, total = _STAGES.index(stage), len(_STAGES)
         self.spec.on_event(
             {"event": "stage", "stage": stage, "done": done, "total": total, "message": message}
         )

@@ -141,6 +141,8 @@ def test_events_name_every_stage_in_order(toy: Any) -> None:
     assert stages == ["collect", "audit", "acceptance", "report"]
     tests = [event for event in events if event["message"].startswith("criterion")]
     assert [(event["done"], event["total"]) for event in tests] == [(i, 4) for i in (1, 2, 3, 4)]
+    starts = [event for event in events if not event["message"]]
+    assert {(event["done"], event["total"]) for event in starts} == {(0, 0)}
 
 
 def test_the_seed_decides_the_hidden_inputs(toy: Any) -> None:
@@ -189,6 +191,17 @@ def test_a_suite_that_leaves_early_is_no_verdict(toy: Any) -> None:
     suite.write_text(body.replace("for _ in range(3):", "pytest.exit('enough')\n    for _ in ():"))
     with pytest.raises(SuiteError, match="0 verdicts of 4 tests"):
         toy.judge(suite=suite)
+
+
+def test_an_interrupt_ends_the_job_and_cleans_up(toy: Any) -> None:
+    cut = "raise KeyboardInterrupt\n    for _ in ():"
+    body = toy.suite.read_text().replace("for _ in range(3):", cut)
+    suite = toy.folder / "suite" / "test_own.py"
+    suite.parent.mkdir()
+    suite.write_text(body)
+    with pytest.raises(KeyboardInterrupt):
+        toy.judge(suite=suite)
+    assert not (toy.out / "report.json").exists()
 
 
 def test_the_environment_does_not_steer_the_judging_pytest(

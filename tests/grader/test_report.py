@@ -215,7 +215,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 
 def test_the_page_says_verdict_points_and_box(tmp_path: Path) -> None:
     text = page_of(make(bonus=5), "Page manager", tmp_path).text
-    for words in ("Page manager", "Submission passed", "70 of 100 points", "5 of them bonus"):
+    for words in ("Page manager", "Submission passed", "70 of 100 points", "bonus of 5 included"):
         assert words in text
     assert "Box bwrap" in text
     assert "Seed 5eed" in text
