@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,16 @@ def missed(report: Report) -> dict[str, CriterionReport]:
         for c in report.criteria
         if c.id.isdigit() and c.outcome not in ("passed", "not_run")
     }
+
+
+@pytest.fixture(autouse=True)
+def unimported() -> Iterator[None]:
+    """No package of that name from another test file of this process: judging imports its own."""
+    known = {name: m for name, m in sys.modules.items() if name.startswith("tle_page_manager")}
+    for name in known:
+        del sys.modules[name]
+    yield
+    sys.modules.update(known)
 
 
 @pytest.fixture
@@ -122,7 +134,14 @@ def test_every_criterion_has_a_wrong_answer() -> None:
     assert len(VARIANTS) >= 10
 
 
-def test_slow_hits_lose_the_race_against_themselves(tmp_path: Path) -> None:
+def test_slow_hits_lose_the_race_against_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    request.config.addinivalue_line("markers", "criterion(id, points): of acceptance suites")
+    from grader.acceptance.database import _storage_run
+
+    monkeypatch.setattr(_storage_run, "BATCH", 500)
+    monkeypatch.setattr(_storage_run, "ROUNDS", 8)
     report = judge(SLOW_HITS.write(SOLUTION, tmp_path / "s"), tmp_path, mode="bench")
     entry = missed(report)["8"]
     assert entry.score <= 7

@@ -16,18 +16,27 @@ from meridian.testing import storage as model
 SOLUTION = Path(__file__).parents[2] / "solutions/database/01-storage"
 
 
-@pytest.fixture(params=["engine", "answer"])
-def api(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
-    if request.param == "engine":
-        yield meridian.database.storage
-        return
+@pytest.fixture
+def answer() -> Iterator[ModuleType]:
+    """The model answer, imported afresh and forgotten again."""
+
+    def forget() -> dict[str, ModuleType]:
+        names = [m for m in sys.modules if m.split(".")[0] == "tle_page_manager"]
+        return {name: sys.modules.pop(name) for name in names}
+
+    known = forget()
     sys.path.insert(0, str(SOLUTION))
     try:
         yield importlib.import_module("tle_page_manager")
     finally:
         sys.path.remove(str(SOLUTION))
-        for name in [m for m in sys.modules if m.split(".")[0] == "tle_page_manager"]:
-            del sys.modules[name]
+        forget()
+        sys.modules.update(known)
+
+
+@pytest.fixture(params=["engine", "answer"])
+def api(request: pytest.FixtureRequest, answer: ModuleType) -> ModuleType:
+    return meridian.database.storage if request.param == "engine" else answer
 
 
 def test_page_header(api: ModuleType) -> None:
@@ -51,13 +60,8 @@ def test_page_manager(api: ModuleType, tmp_path: Path) -> None:
     model.check_page_manager(api, tmp_path)
 
 
-def test_files_are_exchangeable(tmp_path: Path) -> None:
+def test_files_are_exchangeable(answer: ModuleType, tmp_path: Path) -> None:
     """A file that one of the two wrote is a file to the other, records, free list and all."""
-    sys.path.insert(0, str(SOLUTION))
-    try:
-        answer = importlib.import_module("tle_page_manager")
-    finally:
-        sys.path.remove(str(SOLUTION))
     engine = meridian.database.storage
     for writer, reader in ((engine, answer), (answer, engine)):
         path = tmp_path / f"{writer.__name__}.oor"

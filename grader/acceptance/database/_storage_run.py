@@ -134,7 +134,7 @@ def test_hits_do_not_depend_on_pool_size(submission: Submission, rng: Rng, race:
         rids = insert_all(submission, manager, records)
         hot = rng.sample(range(1, len(rids), 2), 48)
         values_of(submission.map(manager.get, [(rids[i],) for i in range(0, len(rids), 2)]))
-        sides.append(submission.prepare(manager.get, [(rids[i],) for i in hot] * 100))
+        sides.append(submission.prepare(manager.get, [(rids[i],) for i in hot] * (BATCH // 100)))
     large, small = sides
     result = race.compare(
         "Hits in a pool of 4,096 frames",
@@ -143,7 +143,7 @@ def test_hits_do_not_depend_on_pool_size(submission: Submission, rng: Rng, race:
         peer_name="64 frames",
         unit="get",
         rounds=ROUNDS,
-        per=4_800,
+        per=48 * (BATCH // 100),
         target=FLAT_TARGET,
     )
     _judge_ratio(result, "A get that hits, with 4,096 frames", FLAT_TARGET)
