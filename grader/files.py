@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
 import subprocess
 from pathlib import Path
 
-__all__ = ["Usage", "open_to_box", "regular_file", "remove_tree", "usage"]
+__all__ = ["Usage", "open_inside", "open_to_box", "regular_file", "remove_tree", "usage"]
 
 
 class Usage:
@@ -46,11 +47,34 @@ def open_to_box(folder: Path, uid: int | None) -> None:
     if uid is None:
         return
     os.chmod(folder, 0o777)
-    for path, folders, names in os.walk(folder):
+    # By descriptor: a path could be redirected by a link while the submission is running.
+    for _, folders, names, here in os.fwalk(folder):
         for name in (*folders, *names):
-            full = os.path.join(path, name)
-            if os.lstat(full).st_uid != uid:
-                os.lchown(full, uid, uid)
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(name, dir_fd=here, follow_symlinks=False).st_uid != uid:
+                    os.chown(name, uid, uid, dir_fd=here, follow_symlinks=False)
+
+
+def open_inside(folder: Path, name: str, flags: int) -> int:
+    """A descriptor of the plain file `folder` / `name`; no part of the way may be a link.
+
+    Raises `ValueError` for what is not a plain file, or not inside; `OSError` as ``open`` does.
+    """
+    regular_file(folder, name)
+    *above, last = Path(name).parts
+    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in above:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            os.close(here)
+            here = below
+        fd = os.open(last, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644, dir_fd=here)
+    finally:
+        os.close(here)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ValueError(f"{name} is not a plain file")
+    return fd
 
 
 def regular_file(folder: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from grader.compare import CriterionFailed
-from grader.files import regular_file
+from grader.files import open_inside, regular_file
 from grader.proxy import Batch, Connection, Remote, RemoteBuffer, RemoteError, remote_map
 from grader.workers import Workshop
 
@@ -113,21 +113,28 @@ class Submission:
 
     def read(self, name: str) -> bytes:
         """The content of a file, opened so that no link is ever followed."""
-        fd = os.open(self.host_path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(fd, "rb") as file:
+        with open(self._open(name, os.O_RDONLY), "rb") as file:
             return file.read(self._workshop.limits.file_bytes)
 
     def write(self, name: str, data: bytes, offset: int | None = None) -> None:
         """Replace a file's content, or the bytes from `offset` on; links are never followed."""
         fresh = os.O_TRUNC if offset is None else 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | fresh
-        fd = os.open(self.host_path(name), flags, 0o644)
+        fd = self._open(name, os.O_WRONLY | os.O_CREAT | fresh)
         try:
             written = 0
             while written < len(data):
                 written += os.pwrite(fd, data[written:], (offset or 0) + written)
         finally:
             os.close(fd)
+
+    def _open(self, name: str, flags: int) -> int:
+        self._shared = self._shared or bool(flags & os.O_CREAT)
+        try:
+            return open_inside(self._scratch, name, flags)
+        except ValueError as error:
+            raise CriterionFailed(str(error)) from None
+        except OSError as error:
+            raise CriterionFailed(f"{name} cannot be opened: {error.strerror}") from None
 
     # -- its life --------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.files import regular_file, remove_tree, usage
+from grader.files import open_inside, open_to_box, regular_file, remove_tree, usage
 
 
 def test_usage_counts_blocks_and_entries_and_follows_no_link(tmp_path: Path) -> None:
@@ -61,3 +61,50 @@ def test_a_name_is_safe_only_without_links_on_its_way(tmp_path: Path) -> None:
     for name in ("..", "folder/../../x", "/etc/passwd", "", "."):
         with pytest.raises(ValueError, match="relative path"):
             regular_file(tmp_path, name)
+
+
+def test_opening_inside_never_leaves_the_folder(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    (inside / "deep").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (inside / "deep" / "file").write_text("mine")
+    with open(open_inside(inside, "deep/file", os.O_RDONLY)) as file:
+        assert file.read() == "mine"
+    (inside / "link").symlink_to("../secret")
+    (inside / "way").symlink_to("..")
+    os.mkfifo(inside / "pipe")
+    for name in ("link", "way/secret", "pipe", "deep"):
+        with pytest.raises(ValueError, match="not a plain file"):
+            open_inside(inside, name, os.O_RDONLY)
+    with pytest.raises(FileNotFoundError):
+        open_inside(inside, "none/file", os.O_RDONLY)
+
+
+@pytest.mark.parametrize("name", ["link", "way/secret"])
+def test_a_link_planted_after_the_check_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "inside" / "link").symlink_to("../secret")
+    (tmp_path / "inside" / "way").symlink_to("..")
+    monkeypatch.setattr("grader.files.regular_file", lambda folder, name: folder / name)
+    with pytest.raises(OSError, match=r"symbolic links|Not a directory"):
+        open_inside(tmp_path / "inside", name, os.O_WRONLY | os.O_TRUNC)
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+def test_sharing_gives_away_links_not_what_they_point_to(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root shares files with another user")
+    inside = tmp_path / "inside"
+    (inside / "deep").mkdir(parents=True)
+    (inside / "deep" / "file").write_text("x")
+    (tmp_path / "secret").write_text("secret")
+    (inside / "link").symlink_to("../secret")
+    (inside / "way").symlink_to("..")
+    open_to_box(inside, 61_200)
+    assert (tmp_path / "secret").stat().st_uid == 0
+    assert tmp_path.stat().st_uid == 0
+    for name in ("deep", "deep/file", "link", "way"):
+        assert os.lstat(inside / name).st_uid == 61_200
