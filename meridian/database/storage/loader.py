@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,16 +82,40 @@ class Loader:
         self._write_victims(claim)
         try:
             page_ids = self._file.allocate_pages(count, page_type)
+            for page_id, frame in zip(page_ids, claim.frames, strict=True):
+                format_view(self._table.view(frame), page_id, page_type)
+                self._table.dirty[frame] = 1
+            self._settle_new(page_ids, claim.frames, pins=1)
         except BaseException:
             self._give_back(claim)
             raise
-        with self._lock:
-            for page_id, frame in zip(page_ids, claim.frames, strict=True):
-                self._forget(page_id)
-                format_view(self._table.view(frame), page_id, page_type)
-                self._table.dirty[frame] = 1
-            self._settle(page_ids, claim.frames, dict.fromkeys(page_ids, 1), scan=False)
         return list(zip(page_ids, claim.frames, strict=True))
+
+    def append(
+        self, count: int, page_type: PageType, fill: Callable[[Sequence[int], list[int]], None]
+    ) -> range:
+        """Grow the file by `count` pages that `fill(page_ids, frames)` fills; none stays pinned.
+
+        They go to the file with their contents, so they are written once, and are clean.
+        """
+        with self._lock:
+            claim = self._claim({}, count)
+        self._write_victims(claim)
+
+        def fill_frames(page_ids: range) -> list[memoryview]:
+            pages = [self._table.view(frame) for frame in claim.frames]
+            for page_id, page in zip(page_ids, pages, strict=True):
+                format_view(page, page_id, page_type)
+            fill(page_ids, claim.frames)
+            return pages
+
+        try:
+            page_ids = self._file.append_pages(count, fill_frames)
+            self._settle_new(page_ids, claim.frames, pins=0)
+        except BaseException:
+            self._give_back(claim)
+            raise
+        return page_ids
 
     def free(self, page_id: int) -> None:
         """Forget page `page_id` and put it on the file's free list."""
@@ -149,15 +173,20 @@ class Loader:
     def user_pins(self, frame: int) -> int:
         return self._table.pins[frame] - (frame in self._writer.in_flight)
 
-    def _forget(self, page_id: int) -> None:
-        """Drop what was cached of a page that was freed in the file, past the pool."""
-        frame = self._table.frame_of.get(page_id)
-        if frame is not None:
-            if self._table.pins[frame]:
-                raise PinError(page_id, "was freed in the file while the pool had it pinned")
-            self._table.unmap(page_id)
-            self._table.policy.drop(frame, page_id)
-            self._table.release(frame)
+    def _settle_new(self, page_ids: Sequence[int], frames: Sequence[int], *, pins: int) -> None:
+        """Enter new pages. What is cached under their ids was freed in the file, past the pool."""
+        table = self._table
+        with self._lock:
+            self._await(page_ids)
+            for page_id in page_ids:
+                frame = table.frame_of.get(page_id, -1)
+                if frame >= 0 and table.pins[frame]:
+                    raise PinError(page_id, "was freed in the file while the pool had it pinned")
+                if frame >= 0:
+                    table.unmap(page_id)
+                    table.policy.drop(frame, page_id)
+                    table.release(frame)
+            self._settle(page_ids, frames, dict.fromkeys(page_ids, pins), scan=False)
 
     def _claim(self, wanted: dict[int, int], extra: int) -> _Claim:
         """Pin what is resident, reserve frames for the rest and `extra` more. Latch held."""

@@ -10,7 +10,7 @@ import io
 import mmap
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from meridian.database.storage.errors import FileLocked, PageOutOfRange, StorageClosed
@@ -25,7 +25,7 @@ from meridian.database.storage.page import (
     check_page_size,
     seal_view,
 )
-from meridian.database.storage.page_io import PageIo, runs
+from meridian.database.storage.page_io import IOV_MAX, PageIo, runs
 from meridian.database.storage.page_space import PageSpace
 from meridian.fs import FileSystem, OsFileSystem, StrPath
 
@@ -171,6 +171,27 @@ class PageFile:
         self._mark()
         with self._lock:
             page_ids = self._space.allocate(count, page_type)
+            self._io.count(allocs=count)
+        return page_ids
+
+    def append_pages(self, count: int, fill: Callable[[range], Sequence[memoryview]]) -> range:
+        """Grow the file by `count` pages that come with their contents, written once.
+
+        `fill(page_ids)` returns the pages, headers included; they are sealed here. Free pages are
+        not used. After an error the file ends where it did.
+        """
+        if not 0 < as_int(count, "count") <= IOV_MAX:
+            raise ValueError(f"Expected 1 to {IOV_MAX} pages, got {count}")
+        self._check_writable()
+        self._mark()
+        with self._lock:
+            page_ids = range(self.page_count, self.page_count + count)
+            pages = [self._check_buffer(page, writable=True) for page in fill(page_ids)]
+            if len(pages) != count:
+                raise ValueError(f"Expected {count} pages to append, got {len(pages)}")
+            for page in pages:
+                seal_view(page)
+            self._space.append(pages)
             self._io.count(allocs=count)
         return page_ids
 

@@ -9,9 +9,9 @@ from meridian.database.storage.errors import TruncatedFile
 from meridian.database.storage.io_stats import IoStats
 from meridian.fs import RandomFile
 
-__all__ = ["PageIo", "runs"]
+__all__ = ["IOV_MAX", "PageIo", "runs"]
 
-_IOV_MAX = 1024  # buffers per call, the limit of Linux and macOS
+IOV_MAX = 1024  # buffers per call, the limit of Linux and macOS
 
 
 def runs(page_ids: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
@@ -24,7 +24,7 @@ def runs(page_ids: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
     first = 0
     for position in sorted(range(len(page_ids)), key=page_ids.__getitem__):
         page_id = page_ids[position]
-        if stretch and (page_id != first + len(stretch) or len(stretch) == _IOV_MAX):
+        if stretch and (page_id != first + len(stretch) or len(stretch) == IOV_MAX):
             yield first, stretch
             stretch = []
         if not stretch:

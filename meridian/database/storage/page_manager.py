@@ -179,7 +179,7 @@ class PageManager:
         the batch is taken back, and if the disk refuses even that, a note on the error says how
         many records stay.
         """
-        from meridian.database.storage.batch import insert_many
+        from meridian.database.storage.batch_write import insert_many
 
         return insert_many(self, records)
 
@@ -191,13 +191,13 @@ class PageManager:
         A row is zero and its ``ok`` false if the id has no record, or one of another length than
         `width` bytes. Pages come in sorted, so the pool may be far smaller than what is touched.
         """
-        from meridian.database.storage.batch import get_many
+        from meridian.database.storage.batch_read import get_many
 
         return get_many(self, rids, width)
 
     def delete_many(self, rids: npt.NDArray[np.integer] | Sequence[int]) -> int:
         """Delete the records under packed ids; return how many there were."""
-        from meridian.database.storage.batch import delete_many
+        from meridian.database.storage.batch_write import delete_many
 
         return delete_many(self, rids)
 
@@ -210,7 +210,7 @@ class PageManager:
         batch, so a change of width ends it. Holds no pin between batches; a record that is
         inserted or deleted meanwhile may be seen or not.
         """
-        from meridian.database.storage.batch import scan
+        from meridian.database.storage.batch_read import scan
 
         return scan(self, batch)
 

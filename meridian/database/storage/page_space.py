@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 
 from meridian.database.storage.errors import (
@@ -145,22 +146,26 @@ class PageSpace:
         self.header.free_count = max(0, self.header.free_count - 1)
         return page_id
 
-    def _extend(self, count: int, page_type: PageType) -> range:
-        page_size = self._io.page_size
+    def append(self, pages: Sequence[memoryview]) -> None:
+        """Grow the file by `pages`, sealed; after an error it ends where it did."""
         first = self.header.page_count
-        if first + count > _MAX_PAGES:
-            raise PageOutOfRange(first + count - 1, _MAX_PAGES)
-        for i in range(count):
-            page = self._scratch[i * page_size : (i + 1) * page_size]
-            format_view(page, first + i, page_type)
-            seal_view(page)
+        if first + len(pages) > _MAX_PAGES:
+            raise PageOutOfRange(first + len(pages) - 1, _MAX_PAGES)
         try:
-            self._io.write(first, [self._scratch[: count * page_size]])
+            self._io.write(first, pages)
         except BaseException:
             with suppress(OSError):  # leave no ragged tail of a full disk
-                self._io.file.truncate(first * page_size)
+                self._io.file.truncate(first * self._io.page_size)
             raise
-        self.header.page_count = first + count
+        self.header.page_count = first + len(pages)
+
+    def _extend(self, count: int, page_type: PageType) -> range:
+        size, first = self._io.page_size, self.header.page_count
+        pages = [self._scratch[i * size : (i + 1) * size] for i in range(count)]
+        for page_id, page in enumerate(pages, first):
+            format_view(page, min(page_id, _MAX_PAGES - 1), page_type)
+            seal_view(page)
+        self.append(pages)
         return range(first, first + count)
 
     def _link(self, page_id: int) -> None:
