@@ -56,8 +56,8 @@ def test_the_same_run_twice(submission: Submission, capsys: pytest.CaptureFixtur
 
 # -- 8: speed ------------------------------------------------------------------------------------
 
-BATCH = 10_000
-ROUNDS = 10
+BATCH = 5_000
+ROUNDS = 20  # 100,000 inserts and 100,000 gets in all
 INSERT_TARGET, GET_TARGET, FLAT_TARGET = 1.0, 0.7, 1 / 1.5
 
 
@@ -100,11 +100,11 @@ def test_insert_speed(submission: Submission, peer: Submission, rng: Rng, race: 
 def test_get_speed(submission: Submission, peer: Submission, rng: Rng, race: Race) -> None:
     """Reading records in random order, all pages in the pool, against sqlite3."""
     manager = submission.PageManager(submission.path("get.oor"), frames=4096)
-    records = tle_records(rng, BATCH) * 10
+    records = tle_records(rng, BATCH) * 20
     places = [place(rid) for rid in insert_all(submission, manager, records)]
     order = [rng.randrange(len(records)) for _ in range(BATCH)]
     mine = submission.prepare(manager.get, record_ids(submission, [places[i] for i in order]))
-    table = peer.Table(peer.path("get.db"))
+    table = peer.Table(peer.path("get.db"), 65_536)
     keys = values_of(peer.map(table.insert, [(record,) for record in records]))
     theirs = peer.prepare(table.get, [(keys[i],) for i in order])
     result = race.compare(
@@ -134,7 +134,7 @@ def test_hits_do_not_depend_on_pool_size(submission: Submission, rng: Rng, race:
         rids = insert_all(submission, manager, records)
         hot = rng.sample(range(1, len(rids), 2), 48)
         values_of(submission.map(manager.get, [(rids[i],) for i in range(0, len(rids), 2)]))
-        sides.append(submission.prepare(manager.get, [(rids[i],) for i in hot] * (BATCH // 100)))
+        sides.append(submission.prepare(manager.get, [(rids[i],) for i in hot] * (BATCH // 50)))
     large, small = sides
     result = race.compare(
         "Hits in a pool of 4,096 frames",
@@ -143,7 +143,7 @@ def test_hits_do_not_depend_on_pool_size(submission: Submission, rng: Rng, race:
         peer_name="64 frames",
         unit="get",
         rounds=ROUNDS,
-        per=48 * (BATCH // 100),
+        per=48 * (BATCH // 50),
         target=FLAT_TARGET,
     )
     _judge_ratio(result, "A get that hits, with 4,096 frames", FLAT_TARGET)

@@ -9,11 +9,15 @@ import sqlite3
 
 
 class Table:
-    """BLOBs by rowid; journal and syncing off, one open transaction around everything."""
+    """BLOBs by rowid; journal and syncing off, one open transaction around everything.
 
-    def __init__(self, path: str) -> None:
+    `cache_kib` is sqlite3's page cache, 2,000 KiB as it comes; a race of reads gives it room for
+    all pages, as the submission's pool has.
+    """
+
+    def __init__(self, path: str, cache_kib: int = 2_000) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
-        for pragma in ("journal_mode=off", "synchronous=off", "cache_size=-65536"):
+        for pragma in ("journal_mode=off", "synchronous=off", f"cache_size=-{cache_kib}"):
             self._connection.execute(f"pragma {pragma}")
         self._connection.execute("create table records (id integer primary key, record blob)")
         self._connection.execute("begin")

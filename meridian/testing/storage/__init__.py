@@ -8,13 +8,6 @@ names of `meridian.database.storage` as attributes: that module, a learner's pac
 
 from __future__ import annotations
 
-from meridian.testing.storage.checks import (
-    check_buffer_pool,
-    check_page_file,
-    check_page_header,
-    check_page_manager,
-    check_slotted_page,
-)
 from meridian.testing.storage.format import (
     HEADER_SIZE,
     MAGIC,
@@ -28,7 +21,13 @@ from meridian.testing.storage.format import (
     encode_page,
     page_crc,
 )
+from meridian.testing.storage.page_checks import (
+    check_page_file,
+    check_page_header,
+    check_slotted_page,
+)
 from meridian.testing.storage.policies import NoVictim, Outcome, PolicyModel
+from meridian.testing.storage.pool_checks import check_buffer_pool, check_page_manager
 from meridian.testing.storage.slotted import SlottedPageModel
 
 __all__ = [

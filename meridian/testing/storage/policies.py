@@ -8,7 +8,7 @@ from typing import NamedTuple
 __all__ = ["NoVictim", "Outcome", "PolicyModel"]
 
 
-class NoVictim(LookupError):  # noqa: N818 - named for the state
+class NoVictim(LookupError):
     """Every frame is pinned."""
 
 
