@@ -148,6 +148,14 @@ class Lab:
         )
         self.wait_ready(notebook)
 
+    def edit(self, file: str) -> None:
+        """Open a text file from the file browser, beside what is open, and go to its editor."""
+        *folders, name = file.split("/")
+        self.page.locator(".jp-BreadCrumbs-home").click()
+        for part in (*folders, name):
+            self.page.locator(".jp-DirListing-itemText", has_text=part).first.dblclick()
+        self.page.locator(".jp-FileEditor .cm-content").click()
+
     def wait_ready(self, notebook: str) -> None:
         """Until the notebook of this path is in front and its kernel is idle."""
         name = notebook.rpartition("/")[2]

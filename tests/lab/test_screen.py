@@ -61,6 +61,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Path:
     root = build(tmp_path_factory.mktemp("screen") / "lab")
     path = root / NOTEBOOK
     path.with_name("hostile.json").write_text(json.dumps(REPORT))
+    (root / "exercises" / KEY / "pages.py").write_text("")
     reports = root / ".meridian" / "reports" / KEY / "submit-001"
     reports.mkdir(parents=True)
     (reports / "report.json").write_text(json.dumps(REPORT))
@@ -137,6 +138,21 @@ def test_a_quiz_needs_no_mouse_and_jupyterlab_takes_none_of_its_keys(lab: Lab) -
     press("Enter")
     expect(panel.get_by_role("status")).to_contain_text("✗ Not right.")
     assert lab.notebook.locator(".jp-Cell").count() == cells
+
+
+def test_unsaved_code_is_not_judged_unasked(lab: Lab) -> None:
+    lab.run_all()
+    lab.edit(f"exercises/{KEY}/pages.py")
+    lab.page.keyboard.type("# not saved")
+    lab.switch_to(NOTEBOOK)
+    panel = lab.notebook.locator(".mer-panel", has_text="Capstone:")
+    panel.get_by_role("button", name="Open it anyway").click()
+    panel.get_by_role("button", name="Check").click()
+    question = panel.get_by_role("alertdialog")
+    expect(question).to_contain_text("Unsaved changes in pages.py")
+    question.get_by_role("button", name="Cancel").click()
+    expect(question).to_have_count(0)
+    expect(panel.get_by_role("progressbar")).to_have_count(0)
 
 
 def test_hostile_words_are_shown_and_not_obeyed(lab: Lab) -> None:

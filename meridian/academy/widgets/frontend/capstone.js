@@ -1,13 +1,25 @@
 // Draws what Python says (`view`) and reports which button was pressed. `card_html` is escaped by
 // Python; the feedback page is shown in a frame that can neither run scripts nor see this page.
 
-// What is on the screen is judged: JupyterLab saves every open file when such a button is pressed,
-// and the job starts when it has had the time.
-const SAVE_MS = 400;
-const SAVES = {
-  "data-commandlinker-command": "docmanager:save-all",
-  "data-commandlinker-args": "{}",
-};
+// What is on the screen is to be judged, not what was saved some time ago. JupyterLab marks the
+// tab of every document with unsaved changes; this notebook is saved by its own toolbar button.
+const SAVE_MS = 3000;
+
+function unsavedFiles() {
+  const tabs = document.querySelectorAll(".lm-TabBar-tab.jp-mod-dirty .lm-TabBar-tabLabel");
+  return [...tabs].map((tab) => tab.textContent).filter((name) => !name.endsWith(".ipynb"));
+}
+
+function saveNotebook(root) {
+  const panel = root.closest(".jp-NotebookPanel");
+  panel?.querySelector('[data-jp-item-name="save"] :is(button, jp-button)')?.click();
+  return () => !document.querySelector(`.lm-TabBar-tab.jp-mod-dirty[data-id="${panel?.id}"]`);
+}
+
+function when(ready, then, deadline = Infinity) {
+  if (ready() || Date.now() > deadline) then();
+  else setTimeout(() => when(ready, then, deadline), 50);
+}
 
 const ACTIONS = [
   { action: "check", label: "Check", title: "Every criterion but speed, as often as you like" },
@@ -27,14 +39,13 @@ function advice(view, send) {
     h("button", { type: "button", onclick: () => send({ type: "anyway" }) }, "Open it anyway"));
 }
 
-function buttons(view, send, confirmReset) {
+function buttons(view, start, confirmReset) {
   const busy = Boolean(view.running);
   const off = busy || view.locked.length > 0;
-  const run = (action) => setTimeout(() => send({ type: "run", action }), SAVE_MS);
   const main = ACTIONS.map(({ action, label, title }) => h("button", {
-    type: "button", title, disabled: off, ...SAVES,
-    class: action === "submit" ? undefined : action === "check" ? "mer-primary" : undefined,
-    onclick: () => run(action),
+    type: "button", title, disabled: off,
+    class: action === "check" ? "mer-primary" : undefined,
+    onclick: () => start(action),
   }, label));
   const reset = h("button", {
     type: "button", disabled: busy, title: "Start again; your version is kept",
@@ -42,6 +53,22 @@ function buttons(view, send, confirmReset) {
   }, "Reset");
   return h("div", { class: "mer-row", style: "margin:12px 0" }, ...main, reset,
     h("span", { class: "mer-muted" }, "Your files: ", h("code", {}, view.files)));
+}
+
+// JupyterLab may ask before it saves, so the job waits for the marks to go, or for another choice.
+function unsaved(names, go, close) {
+  let open = true;
+  const choose = (then) => () => { if (open) { open = false; then(); } };
+  const save = h("button", {
+    type: "button", class: "mer-primary",
+    "data-commandlinker-command": "docmanager:save-all", "data-commandlinker-args": "{}",
+    onclick: () => when(() => !open || unsavedFiles().length === 0, choose(go)),
+  }, "Save all and go on");
+  return h("div", { class: "mer-note mer-is-warn", role: "alertdialog", "aria-label": "Unsaved" },
+    h("p", {}, `Unsaved changes in ${names.join(", ")}: what is judged is what is saved.`),
+    h("div", { class: "mer-row" }, save,
+      h("button", { type: "button", onclick: choose(go) }, "Go on with what is saved"),
+      h("button", { type: "button", onclick: choose(close) }, "Cancel")));
 }
 
 function question(send, close) {
@@ -83,20 +110,30 @@ export default {
     const live = h("p", { class: "mer-muted", role: "status" });
     root.append(top, live, card);
     el.append(root);
-    let asking = false;
+    let dialog = null;
     let opened = false;
     let shown = null;
     const send = (message) => model.send(message);
 
+    const show = (box) => { dialog = box; draw(); box?.querySelector("button")?.focus(); };
+    const run = (action) => {
+      show(null);
+      when(saveNotebook(root), () => send({ type: "run", action }), Date.now() + SAVE_MS);
+    };
+    const start = (action) => {
+      const names = unsavedFiles();
+      if (names.length) show(unsaved(names, () => run(action), () => show(null)));
+      else run(action);
+    };
+
     const draw = () => {
       const view = model.get("view");
       const active = top.contains(document.activeElement) ? document.activeElement.textContent : null;
-      const ask = (now) => { asking = now; draw(); };
       top.replaceChildren(...[
         header(view),
         view.locked.length ? advice(view, send) : null,
-        buttons(view, send, () => ask(true)),
-        asking && !view.running ? question(send, () => ask(false)) : null,
+        buttons(view, start, () => show(question(send, () => show(null)))),
+        view.running ? null : dialog,
         view.running ? progress(view, send) : null,
         view.problem ? h("div", { class: "mer-note mer-is-bad", role: "alert" }, h("pre", {}, view.problem)) : null,
         view.note ? h("div", { class: "mer-note" }, h("pre", {}, view.note)) : null,
