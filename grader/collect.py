@@ -93,6 +93,8 @@ def _walk(root: Path, folder: str, depth: int) -> Iterator[str]:
             facts = entry.stat(follow_symlinks=False)
             if entry.name in _IGNORED:
                 continue
+            if not entry.name.isprintable():  # control characters, bytes that are no text
+                raise SubmissionRefused(ascii(name), "a name that cannot be shown", "Rename it.")
             count += 1
             if count > MAX_FILES:
                 raise SubmissionRefused(folder, f"more than {MAX_FILES} files", "Remove some.")

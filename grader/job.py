@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from grader.audit import audit
 from grader.box import Box, BoxUnavailable, detect, open_box
 from grader.collect import Collected, SubmissionRefused, collect
@@ -31,6 +33,7 @@ from grader.report import (
     NotebookReport,
     Outcome,
     Report,
+    sayable,
     write_file,
 )
 from grader.scoring import score
@@ -39,7 +42,6 @@ from grader.submission import Submission
 from grader.workers import Workshop, library_folders
 
 __all__ = ["JobSpec", "run_one"]
-
 
 
 def run_one(spec: JobSpec) -> Report:
@@ -203,7 +205,7 @@ class _Job:
         folder = work / "peers"
         folder.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / source.name)
-        return workshop.other(folder, library_folders())
+        return workshop.other(folder, library_folders(), whose="the grader's own peer: ")
 
     def say(self, stage: str, message: str, done: int = 0, total: int = 0) -> None:
         """Tell how far a stage is; without numbers, as far as it was. A total of 0 is unknown."""
@@ -220,7 +222,7 @@ class _Job:
 
     def report(self, started_at: str) -> Report:
         result = score(self.capstone, self.spec.mode, self.verdicts, self.refusal)
-        return Report(
+        report = Report(
             capstone=self.spec.capstone,
             score=result.points,
             max_score=result.max_points,
@@ -236,6 +238,7 @@ class _Job:
             started_at=started_at,
             duration_s=0,
         )
+        return msgspec.convert(sayable(msgspec.to_builtins(report)), Report)
 
     def environment(self) -> dict[str, Any]:
         best = detect()
@@ -258,7 +261,7 @@ class _Job:
         page = feedback_html(report, self.capstone.title, out)
         write_file(out / "feedback.html", page.encode())
         if self.spec.trusted:
-            write_file(out / "judge.log", "\n".join(self.details).encode())
+            write_file(out / "judge.log", "\n".join(self.details).encode(errors="backslashreplace"))
         report.write(out / "report.json")
 
 

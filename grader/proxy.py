@@ -36,12 +36,19 @@ class Connection:
     """One worker as a place to ask: numbers questions, caps answers, tracks handles."""
 
     def __init__(
-        self, transport: Transport, *, first: int, max_handles: int, timeout_s: Callable[[], float]
+        self,
+        transport: Transport,
+        *,
+        first: int,
+        max_handles: int,
+        timeout_s: Callable[[], float],
+        whose: str = "",
     ) -> None:
         self._transport = transport
         self._number = first
         self._max_handles = max_handles
         self._timeout_s = timeout_s
+        self._whose = whose
         self._live: set[int] = set()
         self._released: list[int] = []
         self.alive = True
@@ -57,7 +64,12 @@ class Connection:
         head = [self._number, released, operation]
         # The arguments travel as the items of one list; its tag is cut off on arrival.
         payload = encode(head, list(arguments), self._refer)
-        answer = self._transport.ask(payload, self._timeout_s())
+        try:
+            answer = self._transport.ask(payload, self._timeout_s())
+        except WorkerLost as lost:
+            if not self._whose:
+                raise
+            raise WorkerLost(lost.outcome, self._whose + lost.message) from lost
         name = label if operation == "get" else ""
         try:
             value = decode_answer(answer, self._number, lambda handle: self._remote(handle, name))
@@ -65,7 +77,7 @@ class Connection:
             self.close()
             raise WorkerLost("crashed", str(error)) from None
         if type(value) is Raised:
-            raise remote_error(value, label)
+            raise remote_error(value, self._whose + label)
         return value
 
     def release(self, number: int) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "Report",
     "lab_key",
     "read_report",
+    "sayable",
     "write_file",
 ]
 
@@ -135,6 +136,17 @@ class Report(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def write(self, path: Path) -> None:
         """Write the report as readable JSON, in one step."""
         write_file(path, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+
+
+def sayable(value: Any) -> Any:
+    """`value` with lone surrogates written out: they may be raised, but JSON cannot hold them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [sayable(item) for item in value]
+    if isinstance(value, dict):
+        return {sayable(key): sayable(item) for key, item in value.items()}
+    return value
 
 
 def read_report(path: Path) -> Report:

@@ -55,6 +55,7 @@ class Workshop:
         deadline: float,
         extra: tuple[Path, ...] = (),
         hidden: tuple[Path, ...] = (),
+        whose: str = "",
     ) -> None:
         self._code = code
         self._work = work
@@ -64,6 +65,7 @@ class Workshop:
         self._deadline = deadline
         self._extra = extra
         self._hidden = hidden
+        self._whose = whose
         self._starts = 0
         if box is not None:
             self._prepare_runtime()
@@ -72,8 +74,11 @@ class Workshop:
     def code(self) -> Path:
         return self._code
 
-    def other(self, code: Path, extra: tuple[Path, ...]) -> Workshop:
-        """A workshop for other code under the same walls, limits and deadline."""
+    def other(self, code: Path, extra: tuple[Path, ...], whose: str = "") -> Workshop:
+        """A workshop for other code under the same walls, limits and deadline.
+
+        `whose` opens its errors, so that a learner is not blamed for what is not theirs.
+        """
         return Workshop(
             code,
             self._work,
@@ -83,6 +88,7 @@ class Workshop:
             deadline=self._deadline,
             extra=extra,
             hidden=self._hidden,
+            whose=whose,
         )
 
     def scratch(self) -> Path:
@@ -114,6 +120,7 @@ class Workshop:
             first=first,
             max_handles=self.limits.handles,
             timeout_s=self._question_s,
+            whose=self._whose,
         )
 
     def _question_s(self) -> float:

@@ -59,6 +59,7 @@ ROWS = {
     "true_for_one": Deserves("passed failed passed", "expected 7, got 7.0"),
     "hostile_exception": Deserves("error passed passed", "add raised"),
     "markup_in_messages": Deserves("error passed passed", "<script>"),
+    "text_that_is_none": Deserves("error passed passed", "\\ud800"),
     "leave_a_daemon": Deserves("passed passed passed", ""),
     "link_in_the_scratch_folder": Deserves("passed passed failed", "not a plain file"),
     "pipe_in_the_scratch_folder": Deserves("passed passed failed", "not a plain file"),

@@ -129,3 +129,12 @@ def test_what_is_missing_is_named(source: Path, tmp_path: Path, missing: str) ->
         assert refused(source, tmp_path).where == "toy"
     else:
         assert "not a folder" in refused(tmp_path / "nowhere", tmp_path).reason
+
+
+@pytest.mark.parametrize("name", [b"\xff.py", b"a\nb.py", b"\x1b]0;x.py"])
+def test_names_that_cannot_be_shown_are_refused(source: Path, tmp_path: Path, name: bytes) -> None:
+    with open(os.fsencode(source / "toy") + b"/" + name, "w"):
+        pass
+    error = refused(source, tmp_path)
+    assert error.reason == "a name that cannot be shown"
+    assert error.where.isascii()

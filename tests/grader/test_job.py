@@ -244,3 +244,27 @@ def test_the_job_is_over_in_time_and_says_so(toy: Any) -> None:
     assert report.criteria[0].outcome == "timeout"
     assert report.criteria[2].outcome == "timeout"
     assert report.duration_s < 5
+
+
+def test_trouble_of_a_peer_is_not_blamed_on_the_learner(toy: Any) -> None:
+    suite = toy.suite_of("""
+@pytest.mark.criterion("1", points=50)
+def test_error(submission, peer):
+    '''Races.'''
+    peer.fail()
+
+@pytest.mark.criterion("1", points=50)
+def test_crash(submission, peer):
+    '''Races again.'''
+    peer.leave()
+""")
+    (suite.parent / "peer_own.py").write_text(
+        "import os\ndef fail(): raise KeyError('x')\ndef leave(): os._exit(1)\n"
+    )
+    only = msgspec.structs.replace(
+        toy.capstone, criteria=(Criterion(id="1", title="Race", points=100),)
+    )
+    report = toy.judge(suite=suite, definition=only, mode="check")
+    message = report.criteria[0].message
+    assert "the grader's own peer: fail raised KeyError" in message
+    assert "the grader's own peer: Left with exit status 1" in message
