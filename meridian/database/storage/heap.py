@@ -57,6 +57,20 @@ class Heap:
             self._chains.free(stub)
             raise
 
+    def new_tail(self, length: int) -> bool:
+        """Open an empty page for the next records; ``False`` if one has room, or none could."""
+        if length > self._max_inline:
+            return False
+        with self._latch:
+            if self._space.choose(length):
+                return False
+        page_id, frame = self._pool._loader.create(1, PageType.DATA)[0]
+        with self._latch:
+            self._space.make_tail(page_id)
+            self._space.add(page_id, self._max_inline + SLOT_SIZE, 0)
+            self._pool._pins[frame] -= 1
+        return True
+
     def get(self, page_id: int, slot: int) -> bytes | None:
         """The record in `slot`, or ``None``."""
         while True:

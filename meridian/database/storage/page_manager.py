@@ -127,27 +127,30 @@ class PageManager:
         data = record if type(record) is bytes else byte_view(record)
         length = len(data)
         space, arena = self._space, self._arena
-        self._acquire()
-        try:
-            page_id = space.append_to
-            frame = self._frame_of.get(page_id)
-            if frame is not None:
-                base = frame * self._page_size
-                kind, count, end = _HEAD.unpack_from(arena, base + _HEAD_AT)
-                slot_at = HEADER_SIZE + SLOT_SIZE * count
-                offset = end - length
-                if kind == _DATA and slot_at + SLOT_SIZE <= offset and end <= self._page_size:
-                    arena[base + offset : base + end] = data
-                    _SLOT.pack_into(arena, base + slot_at, offset, length)
-                    _COUNTS.pack_into(arena, base + _COUNTS_AT, count + 1, offset)
-                    space.tail_spent += length + SLOT_SIZE
-                    self._dirty[frame] = self._refs[frame] = 1
-                    if self._touch is not None:
-                        self._touch(frame)
-                    self._stats.hits += 1
-                    return _new_rid(RecordId, (page_id, count))
-        finally:
-            self._release()
+        while True:
+            self._acquire()
+            try:
+                page_id = space.append_to
+                frame = self._frame_of.get(page_id)
+                if frame is not None:
+                    base = frame * self._page_size
+                    kind, count, end = _HEAD.unpack_from(arena, base + _HEAD_AT)
+                    slot_at = HEADER_SIZE + SLOT_SIZE * count
+                    offset = end - length
+                    if kind == _DATA and slot_at + SLOT_SIZE <= offset and end <= self._page_size:
+                        arena[base + offset : base + end] = data
+                        _SLOT.pack_into(arena, base + slot_at, offset, length)
+                        _COUNTS.pack_into(arena, base + _COUNTS_AT, count + 1, offset)
+                        space.tail_spent += length + SLOT_SIZE
+                        self._dirty[frame] = self._refs[frame] = 1
+                        if self._touch is not None:
+                            self._touch(frame)
+                        self._stats.hits += 1
+                        return _new_rid(RecordId, (page_id, count))
+            finally:
+                self._release()
+            if not self._heap.new_tail(length):
+                break
         return self._heap.insert(byte_view(data))
 
     def delete(self, rid: RecordId) -> bool:

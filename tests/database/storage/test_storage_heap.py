@@ -564,3 +564,24 @@ def test_slots_are_used_again_after_a_delete(heap: PageManager) -> None:
     slots = SlottedPage(bytes(heap.pool.arena[heap.pool.page_table[1]])).slot_count
     assert slots == 2
     heap.close()
+
+
+def test_a_hook_sees_the_pages_of_a_batch_too(heap: PageManager) -> None:
+    logged: dict[int, bytes] = {}
+    heap.pool.before_flush = lambda page_id, page: logged.update({page_id: bytes(page)})
+    heap.insert_many(np.ones((1000, 82), np.uint8))
+    heap.flush()
+    for page_id in range(1, heap.file.page_count):
+        page = memoryview(bytearray(4096))
+        heap.file.read_page(page_id, page)
+        assert logged[page_id] == bytes(page), "a page reached the file past the hook"
+    heap.close()
+
+
+def test_a_batch_uses_free_pages_first(heap: PageManager) -> None:
+    heap.delete(heap.insert(bytes(20_000)))
+    free, pages = heap.file.free_count, heap.file.page_count
+    assert free == 5
+    heap.insert_many(np.ones((200, 82), np.uint8))
+    assert (heap.file.free_count, heap.file.page_count) == (1, pages)
+    heap.close()

@@ -478,3 +478,31 @@ def test_counters(make_file: MakeFile) -> None:
     assert now.bytes == (3 + 1 + 2 + 2 + 1) * 4096
     file.sync()
     assert now.syncs == 1, "a frozen copy does not move"
+
+
+def test_pages_appended_with_their_contents(
+    make_file: MakeFile, faults: FaultyFileSystem, path: Path
+) -> None:
+    file = make_file(3)
+    size = os.path.getsize(path)
+
+    def fill(page_ids: range) -> list[memoryview]:
+        return [memoryview(bytearray(encode_page(i, b"full"))) for i in page_ids]
+
+    full = OSError(errno.ENOSPC, "No space left on device")
+    faults.tear(keep_bytes=5000, error=full)
+    with pytest.raises(OSError, match="No space"):
+        file.append_pages(2, fill)
+    assert (file.page_count, os.path.getsize(path)) == (4, size)
+    before = faults.counts["pwritev"]
+    assert list(file.append_pages(2, fill)) == [4, 5]
+    assert faults.counts["pwritev"] == before + 1
+    page = memoryview(bytearray(4096))
+    file.read_page(5, page)
+    assert bytes(page[17:21]) == b"full"
+    for count in (0, -1, 1025):
+        with pytest.raises(ValueError, match="1 to 1024 pages"):
+            file.append_pages(count, fill)
+    with pytest.raises(ValueError, match="Expected 2 pages to append, got 1"):
+        file.append_pages(2, lambda ids: fill(ids)[:1])
+    assert file.page_count == 6
