@@ -25,6 +25,7 @@ def check(tmp_path: Path, source: str) -> None:
         "import importlib.resources\nfrom importlib.resources import files\n",
         "def evaluate(): return 'eval'\nclass A:\n    def compile(self): return self\n",
         "'import numpy'\n# __import__('numpy')\n",
+        "pattern = '\\d'\nif pattern is 'a': pass\n",
         "",
     ],
 )

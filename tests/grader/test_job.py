@@ -268,3 +268,34 @@ def test_crash(submission, peer):
     message = report.criteria[0].message
     assert "the grader's own peer: fail raised KeyError" in message
     assert "the grader's own peer: Left with exit status 1" in message
+
+
+def test_the_clock_of_a_race_is_the_judges(toy: Any) -> None:
+    cheat = """
+import time
+time.perf_counter = time.monotonic = time.process_time = lambda: 0.0
+
+def quick(n): return n
+
+def slow(n):
+    for _ in range(3_000): pass
+    return n
+"""
+    suite = toy.suite_of("""
+@pytest.mark.criterion("1", points=100)
+def test_race(submission, race):
+    '''Slow is slower.'''
+    slow = submission.prepare(submission.slow, [(n,) for n in range(100)])
+    quick = submission.prepare(submission.quick, [(n,) for n in range(100)])
+    result = race.compare("slow", lambda: timed(slow.run), lambda: timed(quick.run),
+                          peer_name="quick", unit="call", rounds=8, per=100)
+    if result.ratio > 0.5:
+        raise CriterionFailed(f"ratio {result.ratio}")
+""")
+    only = msgspec.structs.replace(
+        toy.capstone, criteria=(Criterion(id="1", title="Race", points=100, benchmark=True),)
+    )
+    report = toy.judge(cheat, suite=suite, definition=only, mode="bench")
+    assert report.criteria[0].outcome == "passed", report.criteria[0].message
+    assert report.benchmarks[0].ratio is not None
+    assert report.benchmarks[0].ratio < 0.5
