@@ -1,0 +1,1 @@
+"""Judge code that cannot be trusted: see docs/grader.md."""
