@@ -226,7 +226,7 @@ FOUND_BY = {
     "last_tombstone_first": {"slotted"},
     "off_by_one_capacity": {"slotted", "manager"},
     "exact_fit_refused": {"slotted"},
-    "refusal_leaves_a_slot": {"slotted", "manager"},
+    "refusal_scribbles": {"slotted"},
     "reuse_costs_a_slot": {"slotted"},
 }
 MORE = (

@@ -188,14 +188,16 @@ VARIANTS = (
         (Change("page.py", "if offset < HEADER_SIZE", "if offset <= HEADER_SIZE"),),
     ),
     Variant(
-        "refusal_leaves_a_slot",  # the directory grows before the record is known to fit
+        "refusal_scribbles",  # as much as fits is copied before the record is known not to fit
         "6",
         (
             Change(
                 "page.py",
                 f"        {_REFUSES}:\n",
                 f"        {_REFUSES}:\n"
-                "            COUNT_AND_OFFSET.pack_into(buf, COUNT_AT, count, start)\n",
+                "            end = HEADER_SIZE + SLOT_SIZE * count\n"
+                "            size = max(0, start - end)\n"
+                "            buf[end : end + size] = bytes(record)[:size]\n",
             ),
         ),
     ),

@@ -129,7 +129,7 @@ class SlottedPage:
     @property
     def slot_count(self) -> int:
         """Slots in the directory, tombstones included."""
-        return self._counts()[0]
+        return int(COUNT_AND_OFFSET.unpack_from(self.buf, COUNT_AT)[0])
 
     @property
     def live_count(self) -> int:
@@ -193,6 +193,9 @@ class SlottedPage:
         )
 
     def _counts(self) -> tuple[int, int]:
-        """record_count and free_space_offset."""
+        """record_count and free_space_offset; `BadSlot` if directory and records overlap."""
         count, start = COUNT_AND_OFFSET.unpack_from(self.buf, COUNT_AT)
+        end = HEADER_SIZE + SLOT_SIZE * count
+        if not end <= start <= len(self.buf):
+            raise BadSlot(self.page_id, count, f"the directory ends at {end}, records at {start}")
         return count, start

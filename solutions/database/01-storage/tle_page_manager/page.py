@@ -161,7 +161,7 @@ class SlottedPage:
     @property
     def slot_count(self) -> int:
         """Slots in the directory, tombstones included."""
-        return self._counts()[0]
+        return int(COUNT_AND_OFFSET.unpack_from(self.buf, COUNT_AT)[0])
 
     @property
     def live_count(self) -> int:
@@ -182,7 +182,7 @@ class SlottedPage:
     def free_total(self) -> int:
         """Bytes that hold neither header, directory nor a live record."""
         ### BEGIN SOLUTION #5: free_total - page size less header, directory and live records
-        end = HEADER_SIZE + SLOT_SIZE * self.slot_count
+        end = HEADER_SIZE + SLOT_SIZE * self._counts()[0]
         sizes = (size & ~OVERFLOW_BIT for _, size in SLOT.iter_unpack(self.buf[HEADER_SIZE:end]))
         live: int = sum(sizes)  # a tombstone has length 0
         return len(self.buf) - end - live
@@ -208,6 +208,8 @@ class SlottedPage:
         offset = start - len(record)
         if offset < HEADER_SIZE + SLOT_SIZE * count:
             return None
+        if start > len(buf):
+            self._counts()  # raises
         buf[offset:start] = record
         SLOT.pack_into(buf, HEADER_SIZE + SLOT_SIZE * slot, offset, start - offset)
         COUNT_AND_OFFSET.pack_into(buf, COUNT_AT, count, offset)
@@ -224,7 +226,10 @@ class SlottedPage:
         count, start = COUNT_AND_OFFSET.unpack_from(buf, COUNT_AT)  # _counts(), but hot
         if not 0 <= slot < count:
             return None
-        offset, length = SLOT.unpack_from(buf, HEADER_SIZE + SLOT_SIZE * slot)
+        at = HEADER_SIZE + SLOT_SIZE * slot
+        if at >= start or start > len(buf):
+            self._counts()  # raises
+        offset, length = SLOT.unpack_from(buf, at)
         if offset == TOMBSTONE:
             return None
         end = offset + (length & ~OVERFLOW_BIT)
@@ -248,6 +253,7 @@ class SlottedPage:
         Freed bytes become zero. Returns by how much `free_contiguous` grew.
         """
         ### BEGIN SOLUTION #5: compact() - keep every slot id, zero what is freed
+        self.check()
         before = self.free_contiguous
         kept = [(slot, size, bytes(self.buf[at : at + size])) for slot, at, size in self._live()]
         count, start = self.slot_count, len(self.buf)
@@ -265,10 +271,7 @@ class SlottedPage:
     def check(self) -> None:
         """`BadSlot` if a slot points outside the record region or two records overlap."""
         ### BEGIN SOLUTION #4: check() - every record inside the record region, none overlapping
-        count, start = self._counts()
-        end = HEADER_SIZE + SLOT_SIZE * count
-        if not end <= start <= len(self.buf):
-            raise BadSlot(self.page_id, count, f"the directory ends at {end}, records at {start}")
+        _, start = self._counts()
         for slot, at, size in sorted(self._live(), key=lambda entry: (entry[1], entry[2])):
             if at < start or at + size > len(self.buf):
                 raise BadSlot(self.page_id, slot, f"bytes {at}..{at + size} overlap or run out")
@@ -276,8 +279,11 @@ class SlottedPage:
         ### END SOLUTION
 
     def _counts(self) -> tuple[int, int]:
-        """record_count and free_space_offset."""
+        """record_count and free_space_offset; `BadSlot` if directory and records overlap."""
         count, start = COUNT_AND_OFFSET.unpack_from(self.buf, COUNT_AT)
+        end = HEADER_SIZE + SLOT_SIZE * count
+        if not end <= start <= len(self.buf):
+            raise BadSlot(self.page_id, count, f"the directory ends at {end}, records at {start}")
         return count, start
 
     ### BEGIN SOLUTION
@@ -291,7 +297,7 @@ class SlottedPage:
 
     def _live(self) -> list[tuple[int, int, int]]:
         """(slot, offset, length) of every record."""
-        end = HEADER_SIZE + SLOT_SIZE * self.slot_count
+        end = HEADER_SIZE + SLOT_SIZE * self._counts()[0]
         entries = enumerate(SLOT.iter_unpack(self.buf[HEADER_SIZE:end]))
         return [(slot, at, size & ~OVERFLOW_BIT) for slot, (at, size) in entries if at != TOMBSTONE]
 
