@@ -16,13 +16,12 @@ __all__ = ["MAX_FRAMES", "TRACES", "PoolStepper"]
 
 MAX_FRAMES = 12
 POLICIES = {"CLOCK": "clock", "LRU": "lru", "2Q": "2q"}
-TRACES: Mapping[str, str] = {
+TRACES: Mapping[str, str] = {  # each has its point with 5 frames
     "a working set, some writes": "1 2w 3 1 4 2 5 1 6w 2 1 7 2",
-    "a scan floods the pool": "1 2 3 1 2 3 11 12 13 14 15 16 1 2 3",
-    "the same, marked as a scan": "1 2 3 1 2 3 11s 12s 13s 14s 15s 16s 1 2 3",
-    "pages proving themselves": "1 2 3 4 5 1 6 2 7 1 8 2 9 1 2",
-    "pinned pages stay": "1+ 2 3 4w 5 6 7 1- 8 9",
-    "every frame pinned": "1+ 2+ 3+ 4+ 5 2- 5",
+    "a scan floods the pool": "1 2 3 4 5 6 1 2 3 1 2 3 11 12 13 14 15 16 1 2 3",
+    "the same, marked as a scan": "1 2 3 4 5 6 1 2 3 1 2 3 11s 12s 13s 14s 15s 16s 1 2 3",
+    "pinned pages stay": "1+ 2 3 4w 5 6 7 1- 8 9 10",
+    "every frame pinned": "1+ 2+ 3+ 4+ 5+ 6 2- 6",
 }
 
 
@@ -38,7 +37,7 @@ class PoolStepper(PicturedBox):
         trace: str = TRACES["a working set, some writes"],
         *,
         policy: str = "clock",
-        frames: int = 4,
+        frames: int = 5,
         step: int = 0,
         traces: Mapping[str, str] = TRACES,
     ) -> None:

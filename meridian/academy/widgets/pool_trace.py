@@ -68,7 +68,7 @@ def _access(token: str) -> Access:
     )
 
 
-def run_trace(trace: str | Sequence[Access], frames: int = 4, policy: str = "clock") -> TraceRun:
+def run_trace(trace: str | Sequence[Access], frames: int = 5, policy: str = "clock") -> TraceRun:
     """Run `trace` on a `BufferPool` of `frames` frames and keep the state after every access."""
     accesses = read_trace(trace) if isinstance(trace, str) else list(trace)
     with (

@@ -33,7 +33,7 @@ __all__ = [
 
 
 def show_pool(
-    trace: str, *, policy: str = "clock", frames: int = 4, step: int | None = None
+    trace: str, *, policy: str = "clock", frames: int = 5, step: int | None = None
 ) -> PagePicture:
     """The pool after access `step` of `trace` (default: the last) as a picture.
 

@@ -272,9 +272,22 @@ def test_examples_start_at_the_beginning_and_are_all_traces():
         assert max(access.page_id for access in read_trace(text)) <= MAX_PAGE
 
 
+def test_the_examples_make_their_points_with_five_frames():
+    def last_three(name: str, policy: str) -> list[Outcome]:
+        return [step.outcome for step in run_trace(TRACES[name], 5, policy).steps[-3:]]
+
+    kept, lost = [Outcome.HIT] * 3, [Outcome.MISS] * 3
+    for policy, plain, marked in (("lru", lost, kept), ("clock", lost, lost), ("2q", kept, kept)):
+        assert last_three("a scan floods the pool", policy) == plain
+        assert last_three("the same, marked as a scan", policy) == marked
+        pinned = run_trace(TRACES["every frame pinned"], 5, policy).steps
+        assert [step.outcome for step in pinned].index(Outcome.REFUSED) == 6
+        assert pinned[-1].outcome is Outcome.MISS
+
+
 def test_the_output_carries_the_live_view_and_its_picture():
     bundle = PoolStepper("1 2w 3", step=2)._repr_mimebundle_()
     assert VIEW_MIME in bundle
     assert bundle[HTML_MIME].startswith('<img alt="A buffer pool')
-    assert "frames 1 2 - -" in bundle["text/plain"]
+    assert "frames 1 2 - - -" in bundle["text/plain"]
     assert repr(show_pool("1 2w 3")) == "[picture] " + show_pool("1 2w 3").summary
