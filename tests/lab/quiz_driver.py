@@ -24,6 +24,7 @@ def answer_quiz(panel: Locator, quiz: Quiz, *, wrong: tuple[int, ...] = ()) -> N
 
 def answer(panel: Locator, question: Question, *, right: bool) -> None:
     """Fill in the form of one question and press Answer."""
+    expect(panel.get_by_role("button", name="Answer")).to_be_visible()
     if isinstance(question, MultipleChoice):
         chosen = question.right_answer if right else question.prompt.distractors[:1]
         wanted = {_plain(option) for option in chosen}
