@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +14,17 @@ from meridian.academy import curriculum as index
 from meridian.academy.curriculum import Curriculum, Lesson
 from meridian.academy.progress import ProgressStore
 from meridian.academy.quiz_loader import load_quiz
-from meridian.academy.quiz_questions import MultipleChoice, Question, ShortAnswer, Tracing
+from meridian.academy.quiz_questions import MultipleChoice, ShortAnswer
 from meridian.academy.quiz_session import PASS_PERCENT, Outcome, QuizSession
 from meridian.academy.widgets.base import StaticMixin, escape
 from meridian.academy.widgets.frontend import STYLE, script
 from meridian.academy.widgets.lab_paths import server_path
-from meridian.academy.widgets.markup import answer_html, block, inline
+from meridian.academy.widgets.quiz_view import (
+    explanation,
+    question_view,
+    questions_html,
+    result_rows,
+)
 from meridian.errors import MeridianError
 
 __all__ = ["QuizPanel", "quiz"]
@@ -171,6 +175,7 @@ class QuizPanel(StaticMixin, anywidget.AnyWidget):  # type: ignore[misc]
         view: dict[str, Any] = {
             "title": self.lesson.title,
             "pass_mark": self.pass_mark,
+            "passed_before": self._passed_before(),
             "problem": self._problem,
         }
         if self._outcome is not None:
@@ -181,12 +186,14 @@ class QuizPanel(StaticMixin, anywidget.AnyWidget):  # type: ignore[misc]
                 "outcome": {
                     "correct": self._outcome.correct,
                     # The explanation gives the answer away: first earn it, or ask for it.
-                    "context_html": _context(self._outcome) if self._outcome.correct else None,
+                    "context_html": explanation(self._outcome.context)
+                    if self._outcome.correct
+                    else None,
                 },
             }
         elif session.current is not None:
             view |= self._position(self._asked - session.remaining)
-            view |= {"phase": "question", "question": self._question(session.current)}
+            view |= {"phase": "question", "question": question_view(session)}
         else:
             view |= {"phase": "result", "result": self._result()}
         self.view = view
@@ -196,20 +203,6 @@ class QuizPanel(StaticMixin, anywidget.AnyWidget):  # type: ignore[misc]
         kind = "Wrong ones again, question" if self.session.round else "Question"
         position = f"{kind} {number} of {self._asked}"
         return {"position": position, "total": self._asked, "done": done}
-
-    def _question(self, question: Question) -> dict[str, Any]:
-        shared = {
-            "preamble_html": block(self.session.preamble) if self.session.preamble else None,
-            "text_html": inline(question.text),
-            "asks_why": self.session.asks_explanation,
-        }
-        if isinstance(question, MultipleChoice):
-            kind = "choices" if question.is_multi else "choice"
-            options = [inline(option) for option in self.session.options()]
-            return shared | {"kind": kind, "options_html": options}
-        if isinstance(question, Tracing):
-            return shared | {"kind": "tracing", "program": _lines(question)}
-        return shared | {"kind": question.prompt.response}
 
     def _result(self) -> dict[str, Any]:
         session = self.session
@@ -221,27 +214,24 @@ class QuizPanel(StaticMixin, anywidget.AnyWidget):  # type: ignore[misc]
             "passed": session.passed,
             "headline": headline,
             "next": self._after(),
-            "rows": [self._row(i) for i in range(session.total)],
+            "rows": result_rows(session, revealed=self._revealed),
             "can_retry": wrong,
             "can_reveal": wrong and not self._revealed,
             "can_restart": not wrong,
             "open": self._open() if session.passed else None,
         }
 
-    def _row(self, i: int) -> dict[str, Any]:
-        question, given = self.quiz.questions[i], self.session.given[i]
-        assert given is not None, "a finished round has an answer to every question"
-        told = given.correct or self._revealed
-        return {
-            "correct": given.correct,
-            "text_html": inline(question.text),
-            "program": _lines(question) if isinstance(question, Tracing) else None,
-            "given_html": _shown(question, given.answer),
-            "right_html": _shown(question, question.right_answer)
-            if told and not given.correct
-            else None,
-            "context_html": block(question.context) if told and question.context else None,
-        }
+    def _passed_before(self) -> str | None:
+        """Said while a passed quiz is open again, so that nobody thinks the result is lost."""
+        if self.session.finished:
+            return None
+        try:
+            known = self.store.record().lessons.get(self.lesson.key)
+        except (MeridianError, OSError):
+            return None
+        if known is None or known.passed_at is None:
+            return None
+        return f"✓ Passed already, best result {known.correct} of {known.total}."
 
     def _after(self) -> str | None:
         if not self.session.passed:
@@ -264,39 +254,14 @@ class QuizPanel(StaticMixin, anywidget.AnyWidget):  # type: ignore[misc]
 
     def static_html(self) -> str:
         """Every question to read, without its answer; options sorted, so that none stands out."""
-        items = []
-        for question in self.quiz.questions:
-            preamble = self.quiz.preamble(question)
-            body = block(preamble) if preamble else ""
-            body += block(question.text)
-            if isinstance(question, MultipleChoice):
-                options = sorted([*question.right_answer, *question.prompt.distractors])
-                body += "<ul>" + "".join(f"<li>{inline(o)}</li>" for o in options) + "</ul>"
-            elif isinstance(question, Tracing):
-                body += f"<pre>{escape(os.linesep.join(_lines(question)))}</pre>"
-            items.append(f"<li>{body}</li>")
         return (
             f"<p><b>Quiz: {escape(self.lesson.title)}</b> ({escape(self.pass_mark)})</p>"
-            f"<ol>{''.join(items)}</ol>"
+            f"{questions_html(self.quiz)}"
         )
 
     def static_text(self) -> str:
         questions = len(self.quiz.questions)
         return f"Quiz {self.lesson.key}: {questions} questions, {self.pass_mark}"
-
-
-def _lines(question: Tracing) -> list[str]:
-    return question.program.rstrip("\n").split("\n")
-
-
-def _shown(question: Question, answer: Any) -> str:
-    if isinstance(question, ShortAnswer):
-        return f"<code>{escape(answer)}</code>"
-    return answer_html(answer)
-
-
-def _context(outcome: Outcome) -> str | None:
-    return block(outcome.context) if outcome.context else None
 
 
 def _index(value: Any, length: int) -> int:

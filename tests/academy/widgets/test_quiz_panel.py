@@ -141,6 +141,16 @@ def test_a_notebook_closed_after_a_round_goes_on_with_the_wrong_ones(lab: Curric
     assert again.view["result"]["headline"] == "5 of 5 right: passed."
 
 
+def test_a_passed_quiz_that_is_opened_again_says_so(lab: Curriculum, store: ProgressStore) -> None:
+    shown = panel(lab)
+    assert shown.view["passed_before"] is None
+    answer(shown, *RIGHT)
+    assert panel(lab).view["passed_before"] == "✓ Passed already, best result 5 of 5."
+    shown.handle({"type": "restart"})
+    answer(shown, *WRONG)
+    assert store.lesson_state(KEY) == "passed"
+
+
 def test_an_edited_quiz_starts_afresh(lab: Curriculum) -> None:
     answer(panel(lab), *RIGHT[:3])
     path = lab.root / lab.lesson(KEY).quiz

@@ -75,6 +75,7 @@ function header(view) {
     h("div", { class: "mer-row mer-spread" },
       h("h3", { tabindex: -1 }, `Quiz: ${view.title}`),
       h("span", { class: "mer-muted" }, view.pass_mark)),
+    view.passed_before ? h("p", { class: "mer-good" }, view.passed_before) : null,
     view.total ? h("div", {},
       h("p", { class: "mer-muted" }, view.position),
       h("progress", { max: view.total, value: view.done, "aria-label": view.position })) : null);
