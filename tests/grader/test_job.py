@@ -278,7 +278,7 @@ time.perf_counter = time.monotonic = time.process_time = lambda: 0.0
 def quick(n): return n
 
 def slow(n):
-    for _ in range(3_000): pass
+    for _ in range(20_000): pass
     return n
 """
     suite = toy.suite_of("""
