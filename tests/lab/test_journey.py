@@ -63,7 +63,7 @@ def test_from_the_map_to_the_verdict(lab: Lab, copied_lab: Path, pictures: Path)
     expect(lab.notebook.get_by_text("1 of 57 lessons")).to_be_visible()
     lab.notebook.get_by_role("link", name=f"Capstone: {module.capstone.title}").click()
     lab.wait_ready((module.exercise / "capstone.ipynb").as_posix())
-    lab.run_cell("import sqlite3")
+    lab.run_cell("import sqlite3")  # what the panel's cell uses is imported here
     lab.run_cell(f'capstone("{KEY}")')
     panel = lab.notebook.locator(".mer-panel", has_text="Capstone:")
     expect(panel.get_by_text("Locked for now.")).to_be_visible()
