@@ -1,0 +1,1 @@
+"""A storage engine from the bottom up: pages, indexes, logs, transactions, queries."""

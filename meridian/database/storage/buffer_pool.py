@@ -21,7 +21,7 @@ from meridian.database.storage.loader import Loader
 from meridian.database.storage.page import PageType
 from meridian.database.storage.page_file import PageFile, as_int
 from meridian.database.storage.pinned_page import PinnedPage
-from meridian.database.storage.policies import Clock
+from meridian.database.storage.policies import GHOSTS, Clock
 from meridian.database.storage.pool_stats import PoolStatistics, PoolStats
 from meridian.database.storage.write_back import BeforeFlush, WriteBack
 
@@ -251,6 +251,15 @@ class BufferPool:
         """Pins of each pinned page."""
         with self.latch:
             return self._loader.pinned()
+
+    def queues(self) -> dict[str, list[int]]:
+        """The pages in the policy's queues, next to leave first: LRU; A1in, Am and A1out of 2Q."""
+        with self.latch:
+            page_of = self._table.page_of
+            return {
+                name: entries if name == GHOSTS else [page_of[frame] for frame in entries]
+                for name, entries in self._table.policy.queues().items()
+            }
 
     def statistics(self) -> PoolStatistics:
         """A frozen copy of `stats`, and how the frames stand."""

@@ -10,8 +10,11 @@ from abc import ABC, abstractmethod
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from typing import Any
 
 __all__ = ["Clock", "Lru", "Policy", "TwoQueue", "make_policy"]
+
+GHOSTS = "A1out"
 
 
 class Policy(ABC):
@@ -45,6 +48,10 @@ class Policy(ABC):
         """Page `key` has left `frame` because it exists no more."""
         self.evict(frame, key)
 
+    def queues(self) -> dict[str, list[Any]]:
+        """What the policy keeps in order, by name, next to leave first: frames; keys of ghosts."""
+        return {}
+
     def _first_unpinned(self, frames: Iterable[int]) -> int:
         pins = self.pins
         return next((frame for frame in frames if not pins[frame]), -1)
@@ -73,6 +80,9 @@ class Lru(Policy):
 
     def evict(self, frame: int, key: Hashable) -> None:  # noqa: ARG002
         del self._order[frame]
+
+    def queues(self) -> dict[str, list[Any]]:
+        return {"LRU": [*self._order]}
 
 
 class Clock(Policy):
@@ -160,6 +170,9 @@ class TwoQueue(Policy):
     def drop(self, frame: int, key: Hashable) -> None:
         self.evict(frame, key)
         self._ghosts.pop(key, None)
+
+    def queues(self) -> dict[str, list[Any]]:
+        return {"A1in": [*self._in], "Am": [*self._main], GHOSTS: [*self._ghosts]}
 
 
 _POLICIES: dict[str, type[Policy]] = {kind.name: kind for kind in (Lru, Clock, TwoQueue)}

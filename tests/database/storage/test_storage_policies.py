@@ -192,3 +192,13 @@ def test_policies_serve_other_caches() -> None:
     assert (frame, policy.victim()) == (0, 0)
     pins[0] = 1
     assert policy.victim() == -1
+
+
+def test_the_queues_can_be_looked_at(make_pool: MakePool) -> None:
+    pool = make_pool(4, "2q")
+    run(pool, [1, 2, 3, 4, 5, 6, 1, 7])
+    assert pool.queues() == {"A1in": [5, 6, 7], "Am": [1], "A1out": [3, 4]}
+    lru = BufferPool(pool.file, 3, "lru")
+    run(lru, [1, 2, 3, 1, 4])
+    assert lru.queues() == {"LRU": [3, 1, 4]}
+    assert BufferPool(pool.file, 3, "clock").queues() == {}
