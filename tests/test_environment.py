@@ -9,7 +9,12 @@ import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-CONDA_NAMES = {"playwright-python": "playwright", "python-lmdb": "lmdb", "jupyter_client": "jupyter-client"}
+CONDA_NAMES = {
+    "playwright-python": "playwright",
+    "python-lmdb": "lmdb",
+    "jupyter_client": "jupyter-client",
+    "jupyter_core": "jupyter-core",
+}
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
