@@ -61,7 +61,7 @@ def _entry(policy: str, access: Access, before: PoolState) -> str:
         return " with a clear reference bit, as a scan does" if access.scan else ""
     if policy == "lru":
         return " as the next to go, as a scan does" if access.scan else ""
-    if access.page_id in before.queues["ghosts"]:
+    if access.page_id in before.queues["A1out"]:
         if access.scan:
             return "; it was a ghost, but a scan proves nothing, so A1in"
         return "; it was a ghost, so it has proved itself and enters Am"

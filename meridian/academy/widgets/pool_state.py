@@ -33,8 +33,8 @@ class Frame(NamedTuple):
 class PoolState:
     """Frames, the policy's memory and the counters after an access.
 
-    `queues` holds page ids, the next to leave first: ``LRU``, or ``A1in``, ``Am`` and ``ghosts``
-    of 2Q; CLOCK has none, but a `hand`.
+    `queues` holds page ids, the next to leave first: ``LRU``, or ``A1in``, ``Am`` and ``A1out`` of
+    2Q, whose ghosts are the last; CLOCK has none, but a `hand`.
     """
 
     frames: tuple[Frame, ...]

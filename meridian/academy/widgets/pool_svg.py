@@ -34,7 +34,7 @@ _QUEUE_NOTES = {
     "LRU": "left: fetched longest ago",
     "A1in": "left: oldest",
     "Am": "left: fetched longest ago",
-    "ghosts": "ids only, no page",
+    "A1out": "ghosts: ids that are remembered, no pages",
 }
 _IDLE, _EMPTY = "#e8e8e8", "#f7f7f7"
 _MARKS = {
@@ -199,7 +199,7 @@ def _queues(state: PoolState, y: float) -> tuple[list[str], float]:
     """Each queue as a row of page numbers, the next to leave on the left."""
     parts: list[str] = []
     for label, pages in state.queues.items():
-        dashes = 'stroke-dasharray="3 2"' if label == "ghosts" else ""
+        dashes = 'stroke-dasharray="3 2"' if label == "A1out" else ""
         parts.append(text(_LEFT, y + 18, label, size=11.5, extra='font-weight="600"'))
         parts += _chips(pages, _LEFT + 54, y + 4, dashes)
         note = _QUEUE_NOTES[label]

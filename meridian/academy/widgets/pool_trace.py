@@ -15,7 +15,6 @@ from typing import NamedTuple
 from meridian.academy.widgets.pool_reasons import reason
 from meridian.academy.widgets.pool_state import Access, Frame, Outcome, PoolState, Step
 from meridian.database.storage import BufferPool, PageFile, PinnedPage, PoolExhausted
-from meridian.database.storage.policies import Lru, TwoQueue
 
 __all__ = ["MAX_ACCESSES", "MAX_PAGE", "TraceRun", "pool_state", "read_trace", "run_trace"]
 
@@ -148,24 +147,10 @@ def pool_state(pool: BufferPool) -> PoolState:
         return PoolState(
             frames,
             pool.hand,
-            _queues(pool, page_of),
+            {name: tuple(pages) for name, pages in pool.queues().items()},
             stats.hits,
             stats.misses,
             stats.evictions,
             stats.writebacks,
             stats.exhausted,
         )
-
-
-def _queues(pool: BufferPool, page_of: dict[int, int]) -> dict[str, tuple[int, ...]]:
-    """The pages in each queue of the policy, the next to leave first."""
-    policy = pool._table.policy
-    if isinstance(policy, Lru):
-        return {"LRU": tuple(page_of[frame] for frame in policy._order)}
-    if isinstance(policy, TwoQueue):
-        return {
-            "A1in": tuple(page_of[frame] for frame in policy._in),
-            "Am": tuple(page_of[frame] for frame in policy._main),
-            "ghosts": tuple(int(str(key)) for key in policy._ghosts),
-        }
-    return {}

@@ -114,7 +114,7 @@ def test_queues_hold_each_resident_page_once_and_name_the_victim(trace, frames):
             queued = [page for name in names for page in step.state.queues[name]]
             resident = [f.page_id for f in step.state.frames if f.page_id is not None]
             assert sorted(queued) == sorted(resident)
-            assert not set(step.state.queues.get("ghosts", ())) & set(resident)
+            assert not set(step.state.queues.get("A1out", ())) & set(resident)
             if policy == "lru" and step.victim is not None:
                 free = [p for p in before.state.queues["LRU"] if p not in before.state.pinned]
                 assert step.victim == free[0]
