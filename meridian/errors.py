@@ -6,7 +6,65 @@ the builtin a user would already catch. Leaves live beside the code that raises 
 compares this drawing with the classes.
 
     MeridianError
-    └── FailpointError
+    ├── BadReport
+    ├── BadTiming
+    ├── BaselineCorrupt
+    ├── BaselineMissing
+    ├── BoxUnavailable
+    ├── BuildError
+    ├── CapstoneLocked
+    ├── CriterionFailed
+    ├── CurriculumError
+    ├── EditedExercise
+    ├── FailpointError
+    ├── FingerprintMismatch
+    ├── GradebookError
+    ├── LabNotFound
+    ├── NoFreePort
+    ├── NoSuchVersion
+    ├── NotAvailable
+    ├── PortInUse
+    ├── ProgressBusy
+    ├── ProgressCorrupt
+    ├── ProgressTooNew
+    ├── PropagationError
+    ├── QuizError
+    ├── QuizOver
+    ├── RemoteError
+    │   ├── RemoteAttributeError
+    │   └── RemoteTypeError
+    ├── StorageError
+    │   ├── BadFormat
+    │   ├── CorruptPage
+    │   │   ├── BadMagic
+    │   │   ├── BadPageType
+    │   │   ├── BadSlot
+    │   │   ├── ChecksumMismatch
+    │   │   └── MisdirectedPage
+    │   ├── FileLocked
+    │   ├── PageOutOfRange
+    │   ├── PinError
+    │   ├── PinLeak
+    │   ├── PoolExhausted
+    │   ├── RecordNotFound
+    │   ├── RecordTooLarge
+    │   ├── StorageClosed
+    │   └── TruncatedFile
+    ├── SubmissionRefused
+    ├── SuiteError
+    ├── TleError
+    │   ├── BadChecksum
+    │   ├── BadColumns
+    │   ├── BadLineLength
+    │   ├── BadTleFile
+    │   ├── CatalogNumberMismatch
+    │   ├── ElementOutOfRange
+    │   └── StrayLines
+    ├── UnknownKey
+    ├── UsageError
+    ├── VerdictError
+    ├── WorkerLost
+    └── WrongType
 """
 
 from __future__ import annotations

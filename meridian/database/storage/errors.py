@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from meridian.errors import MeridianError
 
@@ -52,18 +51,6 @@ __all__ = [
 
 class StorageError(MeridianError):
     """Base of every error of the storage engine."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with the message, which is not what `__init__` takes, and
-        # an error that cannot be unpickled hangs the process pool it came from.
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(cls: type[StorageError], args: tuple[Any, ...], state: dict[str, Any]) -> StorageError:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
 
 
 class CorruptPage(StorageError):
