@@ -122,6 +122,8 @@ class PoolStepper(PicturedBox):
             self.trace.value = change.new
 
     def _on_change(self, _: object) -> None:
+        if self.example.value != self.trace.value:
+            self.example.value = ""  # so that the same example can be chosen again
         try:
             self.run = run_trace(self.trace.value, self.frames.value, self.policy.value)
         except ValueError as error:  # what was typed; the picture keeps the last good trace

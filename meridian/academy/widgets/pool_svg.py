@@ -203,7 +203,7 @@ def _queues(state: PoolState, y: float) -> tuple[list[str], float]:
         parts.append(text(_LEFT, y + 18, label, size=11.5, extra='font-weight="600"'))
         parts += _chips(pages, _LEFT + 54, y + 4, dashes)
         note = _QUEUE_NOTES[label]
-        x = _LEFT + 54 + max(1, len(pages)) * 32 + 8
+        x = _LEFT + 54 + (len(pages) * 32 or 44) + 8
         parts.append(text(x, y + 18, note, size=10.5, fill=MUTED))
         y += 27
     return parts, y

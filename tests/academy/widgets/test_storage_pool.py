@@ -272,6 +272,18 @@ def test_examples_start_at_the_beginning_and_are_all_traces():
         assert max(access.page_id for access in read_trace(text)) <= MAX_PAGE
 
 
+def test_an_example_can_be_chosen_again_after_typing():
+    stepper = PoolStepper()
+    name = TRACES["pinned pages stay"]
+    stepper.example.value = name
+    stepper.policy.value = "lru"
+    assert stepper.example.value == name
+    stepper.trace.value = "4 5"
+    assert stepper.example.value == ""
+    stepper.example.value = name
+    assert stepper.trace.value == name
+
+
 def test_the_examples_make_their_points_with_five_frames():
     def last_three(name: str, policy: str) -> list[Outcome]:
         return [step.outcome for step in run_trace(TRACES[name], 5, policy).steps[-3:]]
