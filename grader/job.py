@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+import meridian.testing
 from grader.audit import audit
 from grader.box import Box, BoxUnavailable, detect, open_box
 from grader.collect import Collected, SubmissionRefused, collect
@@ -162,6 +163,7 @@ class _Job:
             workshop=workshop,
             peers=self.peers(workshop, work),
             peer_module=self.peer_module,
+            reference=self.reference(workshop, work),
             seed=self.seed,
             race=self.race,
             selected=frozenset(criteria),
@@ -207,6 +209,17 @@ class _Job:
         shutil.copyfile(source, folder / source.name)
         return workshop.other(folder, library_folders(), whose="the grader's own peer: ")
 
+    def reference(self, workshop: Workshop, work: Path) -> Workshop | None:
+        """The model answer's package in a box of its own: no other box can see it."""
+        source = self.spec.solution and self.spec.solution / self.capstone.package
+        if source is None or not source.is_dir():
+            return None
+        folder = work / "reference"
+        if not folder.exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / self.capstone.package, ignore=ignored)
+        return workshop.other(folder, (), whose="the grader's model answer: ")
+
     def say(self, stage: str, message: str, done: int = 0, total: int = 0) -> None:
         """Tell how far a stage is; without numbers, as far as it was. A total of 0 is unknown."""
         if not total and self.at[0] == stage:
@@ -250,7 +263,7 @@ class _Job:
             "learner": self.spec.learner,
             "attempt": self.spec.attempt,
             "trusted": self.spec.trusted,
-            "grader_sha256": _digest(Path(__file__).parent, self.suite),
+            "grader_sha256": _digest(Path(__file__).parent, self.suite.parent),
             "box_reason": best.reason,
             "box_fix": best.fix,
         }
@@ -276,10 +289,22 @@ def _permitted(spec: JobSpec) -> Box:
     return box
 
 
-def _digest(*places: Path) -> str:
-    """One hash of the judging code: equal hash, equal submission, equal seed: equal verdict."""
+def _digest(grader: Path, suites: Path) -> str:
+    """One hash of the judging code: equal hash, equal submission, equal seed: equal verdict.
+
+    The grader with all its parts but other tracks' suites, the suite with its helpers and peer
+    beside it, and the models that suites compare with.
+    """
+    own = [file for file in grader.rglob("*.py") if grader / "acceptance" not in file.parents]
+    models = Path(meridian.testing.__path__[0])
     digest = hashlib.sha256()
-    for place in places:
-        for file in sorted(place.glob("*.py")) if place.is_dir() else [place]:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for place, files in (
+        (grader, own),
+        (suites, suites.rglob("*.py")),
+        (models, models.rglob("*.py")),
+    ):
+        for file in sorted(files):
+            content = file.read_bytes()
+            head = f"{place.name}/{file.relative_to(place).as_posix()}\0{len(content)}\0"
+            digest.update(head.encode() + content)
     return digest.hexdigest()

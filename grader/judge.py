@@ -23,6 +23,7 @@ from grader.report import Outcome
 from grader.submission import Submission, opened
 from grader.workers import Workshop, random_for
 from meridian.academy.curriculum import Capstone
+from meridian.academy.outcomes import NOT_WRITTEN
 from meridian.errors import MeridianError
 
 __all__ = ["Judge", "SuiteError", "Verdict", "explain", "run_suite"]
@@ -90,6 +91,7 @@ class Judge:
         workshop: Workshop,
         peers: Workshop | None,
         peer_module: str,
+        reference: Workshop | None = None,
         seed: str,
         race: Race,
         selected: frozenset[str],
@@ -99,6 +101,7 @@ class Judge:
         self._workshop = workshop
         self._peers = peers
         self._peer_module = peer_module
+        self._reference = reference
         self._seed = seed
         self._race = race
         self._selected = selected
@@ -121,6 +124,14 @@ class Judge:
         if self._peers is None:
             raise SuiteError(Path(self._peer_module), "the suite has no peer module")
         yield from opened(self._peers, self._peer_module)
+
+    @pytest.fixture
+    def reference(self) -> Iterator[Submission | None]:
+        """The model answer in a worker of its own, ``None`` where the course has none."""
+        if self._reference is None:
+            yield None
+        else:
+            yield from opened(self._reference, self._package)
 
     @pytest.fixture
     def rng(self, request: pytest.FixtureRequest) -> Random:
@@ -211,7 +222,7 @@ def explain(error: BaseException) -> tuple[Outcome, str, str]:
 def _explain_remote(error: RemoteError) -> tuple[Outcome, str, str]:
     where = f" ({error.where})" if error.where else ""
     if error.is_a("NotImplementedError"):
-        return "failed", f"Not written yet{where}: {error.message}", ""
+        return "failed", f"{NOT_WRITTEN}{where}: {' '.join(error.message.split())}", ""
     if error.is_a("MemoryError"):
         return "memory", f"{error.call} ran out of memory{where}", ""
     if error.is_a("OSError") and error.fields.get("errno") == _EFBIG:

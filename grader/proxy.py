@@ -268,14 +268,19 @@ class Batch:
 
     def __init__(self, connection: Connection, function: Remote, calls: Sequence[tuple[Any, ...]]):
         self._batch = connection.ask("prepare", function, list(calls), label=function._label)
+        self._connection = connection
+        self._calls = len(calls)
 
     def run(self) -> None:
         """Make the calls. Raises the first `RemoteError`."""
         self._batch._ask("run")
 
-    def results(self) -> list[Any]:
-        """What the calls of the last `run` returned."""
-        return _exactly(list, self._batch._ask("results"), self._batch._label)
+    def results(self, chosen: Sequence[int] | None = None) -> list[Any]:
+        """What the calls of the last `run` returned, or the `chosen` of them, by index."""
+        wanted = None if chosen is None else list(chosen)
+        label = self._batch._label
+        found = _exactly(list, self._batch._ask("results", wanted), label)
+        return _as_many(self._connection, found, self._calls if wanted is None else len(wanted))
 
 
 def remote_map(
@@ -284,10 +289,16 @@ def remote_map(
     """One question, many calls; an exception is a `RemoteError` in the list."""
     label = function._label
     answers = _exactly(list, connection.ask("map", function, list(calls), label=label), label)
-    if len(answers) != len(calls):
+    _as_many(connection, answers, len(calls))
+    return [remote_error(item, label) if type(item) is Raised else item for item in answers]
+
+
+def _as_many(connection: Connection, answers: list[Any], count: int) -> list[Any]:
+    """`answers`, of which there must be `count`: the worker's own code sees to that."""
+    if len(answers) != count:
         connection.close()
         raise WorkerLost("crashed", "Broken answer: not as many results as calls")
-    return [remote_error(item, label) if type(item) is Raised else item for item in answers]
+    return answers
 
 
 def _finish(end: Any, label: str) -> NoReturn:

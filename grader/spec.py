@@ -24,7 +24,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     `box`: ``"auto"``, ``"bwrap"``, ``"rlimits"``, or ``"none"`` (this process; `trusted` only).
     `trusted` skips the import audit and lets the code import everything that is installed, the
     judged system included: for judging `meridian` itself. `seed` replays a report's seed. The
-    last five default to what the course index and the lab's folder say about `capstone`.
+    last six default to what the course index and the lab's folder say about `capstone`; `solution`
+    holds the model answer that benchmarks race as well.
     """
 
     capstone: str
@@ -41,6 +42,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     definition: Capstone | None = None
     suite: Path | None = None
     notebook: Path | None = None
+    solution: Path | None = None
     key: bytes | None = None
 
 
@@ -60,6 +62,7 @@ def complete(spec: JobSpec) -> JobSpec:
         definition=spec.definition or module.capstone,
         suite=spec.suite or root / module.acceptance,
         notebook=spec.notebook or (notebook if notebook.exists() else None),
+        solution=spec.solution or root / module.solution,
         key=spec.key or lab_key(root / ".meridian"),
     )
 

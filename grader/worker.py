@@ -112,8 +112,8 @@ class Servant:
     def do_run(self, batch: Batch) -> None:
         batch.run()
 
-    def do_results(self, batch: Batch) -> list[Any]:
-        return batch.results
+    def do_results(self, batch: Batch, chosen: list[int] | None) -> list[Any]:
+        return batch.results if chosen is None else [batch.results[i] for i in chosen]
 
     def do_buffer(self, source: bytes | int) -> bytearray:
         return bytearray(source)

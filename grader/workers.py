@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import compileall
 import hashlib
-import importlib
 import os
 import shutil
-import sys
 import sysconfig
 import tempfile
 import time
 from pathlib import Path
 from random import Random
-from types import ModuleType
 
 import msgspec
 
@@ -21,6 +18,7 @@ from grader.box import Box, Plan, Spawn
 from grader.errors import WorkerLost
 from grader.files import open_to_box, remove_tree
 from grader.limits import Limits
+from grader.namespace import Namespace
 from grader.proxy import Connection
 from grader.transport import BoxTransport, LoopTransport, Transport
 from grader.worker import Servant
@@ -113,7 +111,7 @@ class Workshop:
     def connect(self, scratch: Path) -> Connection:
         """A new worker on `scratch`; it starts while the judge goes on, and is asked by name."""
         self._starts += 1
-        transport = self._loop() if self._box is None else self._boxed(scratch)
+        transport = self._boxed(scratch) if self._box is not None else self._loop()
         first = int.from_bytes(os.urandom(4), "little")
         return Connection(
             transport,
@@ -169,24 +167,10 @@ class Workshop:
         return BoxTransport(self.spawn(scratch), scratch, self.limits, environment)
 
     def _loop(self) -> Transport:
-        folders = [os.fspath(folder) for folder in (self._code, *self._extra)]
-        added = [folder for folder in folders if folder not in sys.path]
-        sys.path[:0] = added
-        before = set(sys.modules)
-        root = os.fspath(self._code)
-
-        def load(name: str) -> ModuleType:
-            importlib.invalidate_caches()
-            return importlib.import_module(name)
-
-        def forget() -> None:
-            for folder in added:
-                sys.path.remove(folder)
-            for name in set(sys.modules) - before:
-                if (getattr(sys.modules[name], "__file__", None) or "").startswith(root):
-                    del sys.modules[name]
-
-        return LoopTransport(Servant(load, root), forget)
+        here = Namespace(self._code, self._extra)
+        return LoopTransport(
+            Servant(here.load, os.fspath(self._code)), here, self.limits.output_kept_bytes
+        )
 
 
 def random_for(seed: str, name: str) -> Random:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -268,6 +270,10 @@ def test_a_batch_runs_what_was_prepared(lab: Submission) -> None:
     batch.run()
     batch.run()
     assert batch.results() == list(range(1_000))
+    assert batch.results([999, 0]) == [999, 0]
+    assert batch.results([]) == []
+    with pytest.raises(RemoteError, match="index"):
+        batch.results([1_000])
     with pytest.raises(RemoteError, match="Full"):
         lab.prepare(lab.half, [(1,)]).run()
 
@@ -343,14 +349,47 @@ def test_a_killed_worker_is_replaced_by_a_fresh_one(lab: Submission) -> None:
 
 def test_boxed_output_is_kept_apart(lab: Submission, capfd: pytest.CaptureFixture[str]) -> None:
     lab.shout()
-    if lab.output():
-        assert lab.output() == "out loud\n"
-        lab.restart()
-        lab.shout()
-        assert lab.output() == "out loud\nout loud\n"
-        assert capfd.readouterr().out == ""
-    else:  # in this process it goes where everything goes
-        assert capfd.readouterr().out == "out loud\n"
+    assert lab.output() == "out loud\n"
+    lab.restart()
+    lab.shout()
+    assert lab.output() == "out loud\nout loud\n"
+    assert capfd.readouterr().out == ""
+
+
+def test_packages_of_one_name_live_side_by_side_in_this_process(tmp_path: Path) -> None:
+    """Also beside one that was imported before, which is there again afterwards."""
+    sides = []
+    for name in ("one", "two"):
+        package = tmp_path / name / "twin"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(
+            "def say():\n    from . import late\n    print(late.WHO)\n    return late.WHO\n"
+        )
+        (package / "late.py").write_text(f"WHO = {name!r}\n")
+        workshop = Workshop(
+            tmp_path / name,
+            tmp_path,
+            box=None,
+            limits=Limits(),
+            seed="seed",
+            deadline=time.monotonic() + 60,
+        )
+        sides.append(Submission(workshop, "twin"))
+    before = sys.modules["twin"] = ModuleType("twin")
+    path = sys.path[:]
+    try:
+        one, two = sides
+        first = one.module()
+        assert [two.say(), first.say(), two.say(), first.say()] == ["two", "one", "two", "one"]
+        assert (one.output(), two.output()) == ("one\n" * 2, "two\n" * 2)
+        two.kill()
+        assert one.say() == "one"
+    finally:
+        for side in sides:
+            side.close()
+        found = {name: sys.modules.pop(name) for name in list(sys.modules) if "twin" in name}
+    assert found == {"twin": before}
+    assert sys.path == path
 
 
 class Liar:
