@@ -36,7 +36,7 @@ MANIFEST = ".build.json"
 _SKIPPED = frozenset({"__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache"})
 
 
-class EditedExercise(MeridianError, FileExistsError):  # noqa: N818 - named for the state
+class EditedExercise(MeridianError, FileExistsError):
     """Files of an exercise were changed by hand; building again would lose that."""
 
     def __init__(self, folder: Path, files: list[str]) -> None:
@@ -44,7 +44,7 @@ class EditedExercise(MeridianError, FileExistsError):  # noqa: N818 - named for 
         self.files = files
         super().__init__(
             f"{folder} holds work in {', '.join(files)}: `meridian reset` keeps it, "
-            "force=True overwrites it"
+            "`grader build --force` overwrites it"
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader.report import BenchmarkEntry, CriterionReport, Report
+from meridian.academy.outcomes import shown_outcome
 
 __all__ = ["feedback_html", "visible"]
 
@@ -25,8 +26,9 @@ _WORDS = {
     "crashed": "crashed",
     "refused": "not run",
     "not_run": "not judged",
+    "not_written": "not written yet",
 }
-_MARKS = {"passed": "✓", "not_run": "·"}
+_MARKS = {"passed": "✓", "not_run": "·", "not_written": "·"}
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
 _MAX_IMAGE_BYTES = 2 * 2**20
@@ -100,16 +102,15 @@ def _verdict(report: Report, title: str) -> Iterator[str]:
 
 
 def _criterion(entry: CriterionReport) -> str:
-    kind = "passed" if entry.outcome == "passed" else "missed"
-    if entry.outcome == "not_run":
-        kind = ""
-    mark = _MARKS.get(entry.outcome, "✗")
+    outcome = shown_outcome(entry.outcome, entry.message)
+    kind = {"passed": "passed", "not_run": "", "not_written": ""}.get(outcome, "missed")
+    mark = _MARKS.get(outcome, "✗")
     number = f"{entry.id}." if entry.id.isdigit() else "Bonus:"
     title = f"{mark} {visible(number)} {visible(entry.title)}"
     points = f"{entry.score:g} of {entry.points:g}"
     parts = [
         f'<article class="{kind}"><header><span>{title}</span><span>{points}</span></header>',
-        f'<div class="outcome">{_WORDS[entry.outcome]} in {entry.duration_s:.2f} s</div>',
+        f'<div class="outcome">{_WORDS[outcome]} in {entry.duration_s:.2f} s</div>',
     ]
     if entry.message:
         parts.append(f"<pre>{visible(entry.message)}</pre>")
@@ -138,10 +139,14 @@ def _notebook(report: Report) -> Iterator[str]:
 def _benchmarks(benchmarks: list[BenchmarkEntry], out: Path) -> Iterator[str]:
     if benchmarks:
         yield "<h2>Benchmarks</h2>"
-    for race in benchmarks:
+    told = []
+    for i, race in enumerate(benchmarks):
         ratio = "not measured" if race.ratio is None else f"{race.ratio:.2f} times as fast as"
-        said = f"{visible(race.name)}: {ratio} {visible(race.peer)}, per {visible(race.unit)}"
-        yield f"<figure><figcaption>{said}</figcaption>{_image(race, out)}</figure>"
+        told.append(f"{visible(race.name)}: {ratio} {visible(race.peer)}, per {visible(race.unit)}")
+        if not race.plot or race.plot not in (later.plot for later in benchmarks[i + 1 :]):
+            caption = "<br>".join(told)
+            yield f"<figure><figcaption>{caption}</figcaption>{_image(race, out)}</figure>"
+            told.clear()
 
 
 def _image(race: BenchmarkEntry, out: Path) -> str:

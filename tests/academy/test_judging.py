@@ -139,6 +139,22 @@ def test_a_check_that_fails_shows_the_counterexample(
     assert store.next_step().command == f"meridian check {MODULE}"
 
 
+def test_a_check_of_nothing_written_names_the_next_thing_alone(
+    lab: Path, meridian, fake: FakeGrader, store: ProgressStore
+) -> None:
+    fake.outcomes = dict.fromkeys(fake.outcomes, "failed")
+    fake.message = "Pages. Not written yet (page.py:3): database/01-storage #1: read()"
+    result = meridian("check", MODULE)
+    assert result.status == 1
+    assert "Checked: 0 of 7 criteria written" in result.out
+    assert result.out.count("not written yet") == 7 + 4
+    assert "failed" not in result.out
+    assert result.out.count("#1: read()") == 1
+    assert f"Next:     write exercises/{MODULE}, then meridian check {MODULE}" in result.out
+    fake.outcomes["2"] = "passed"
+    assert "1 of 7 criteria passed, 6 not written yet" in meridian("check", MODULE).out
+
+
 def test_a_second_check_replaces_the_first_report(
     lab: Path, meridian, fake: FakeGrader, store: ProgressStore
 ) -> None:

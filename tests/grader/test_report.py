@@ -213,6 +213,34 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert any(a.get("name") == "viewport" for _, a in tags.found)
 
 
+def test_a_plot_of_several_races_is_shown_once(tmp_path: Path) -> None:
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "insert.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    races = [
+        BenchmarkEntry(
+            name="insert", ratio=2.0, spread=0.1, peer=peer, unit="record", plot="plots/insert.svg"
+        )
+        for peer in ("sqlite3", "model answer")
+    ]
+    tags = page_of(make(benchmarks=races), "Title", tmp_path)
+    assert sum(tag == "img" for tag, _ in tags.found) == 1
+    assert "2.00 times as fast as sqlite3, per record" in tags.text
+    assert "2.00 times as fast as model answer, per record" in tags.text
+
+
+def test_what_is_not_written_is_not_marked_as_a_mistake(tmp_path: Path) -> None:
+    stub = "Adds. Not written yet (a.py:2): toy/01 #1: add()"
+    entries = [
+        CriterionReport(id="1", title="One", points=60, outcome="failed", message=stub),
+        CriterionReport(id="2", title="Two", points=40, outcome="failed", message="Two. Got 1"),
+    ]
+    tags = page_of(make(criteria=entries), "T", tmp_path)
+    articles = [a.get("class") for tag, a in tags.found if tag == "article"]
+    assert articles == ["", "missed"]
+    assert "not written yet in 0.00 s" in tags.text
+    assert "failed in 0.00 s" in tags.text
+
+
 def test_the_page_says_verdict_points_and_box(tmp_path: Path) -> None:
     text = page_of(make(bonus=5), "Page manager", tmp_path).text
     for words in ("Page manager", "Submission passed", "70 of 100 points", "bonus of 5 included"):

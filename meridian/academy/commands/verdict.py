@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from meridian.academy.outcomes import progress_sentence, shown_outcome
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["print_verdict", "printable", "succeeded"]
 
-_STYLES = {"passed": "green", "not_run": "dim"}
+_STYLES = {"passed": "green", "not_run": "dim", "not_written": "dim"}
+_WORDS = {"not_written": "not written yet"}
 
 
 def succeeded(mode: str, module: Module, report: dict[str, Any]) -> bool:
@@ -31,12 +35,14 @@ def print_verdict(
     out.print(_headline(mode, module, report), style="bold", markup=False, soft_wrap=True)
     shown = _judged(report) if mode == "bench" else report["criteria"]
     out.print(_table(module, shown))
-    for criterion in _judged(report):
-        if criterion["outcome"] != "passed":
+    missed = [c for c in _judged(report) if c["outcome"] != "passed"]
+    unwritten = [c for c in missed if _shown(c) == "not_written"]
+    for criterion in missed:
+        if criterion not in unwritten[1:]:  # the next thing to write, not all there is to write
             _print_story(out, criterion)
     out.print()
-    for race in report.get("benchmarks") or ():
-        out.print(_race(race, folder), markup=False, soft_wrap=True)
+    for line in _races(report.get("benchmarks") or (), folder):
+        out.print(line, markup=False, soft_wrap=True)
     out.print(
         f"Judged in box {report['box']!r}, seed {report['seed']}.", markup=False, soft_wrap=True
     )
@@ -66,6 +72,10 @@ def _judged(report: dict[str, Any]) -> list[dict[str, Any]]:
     return [c for c in report["criteria"] if c["outcome"] != "not_run"]
 
 
+def _shown(criterion: dict[str, Any]) -> str:
+    return shown_outcome(criterion["outcome"], criterion.get("message") or "")
+
+
 def _bonus_ids(module: Module) -> set[str]:
     return {criterion.id for criterion in module.capstone.bonus}
 
@@ -83,14 +93,14 @@ def _table(module: Module, criteria: list[dict[str, Any]]) -> Any:
     table.add_column("Outcome", no_wrap=True)
     for criterion in criteria:
         kind = "required" if criterion["id"] in required else ""
-        outcome = criterion["outcome"]
+        outcome = _shown(criterion)
         style = _STYLES.get(outcome, "red")
         table.add_row(
             _plain(criterion["id"]),
             _plain(criterion["title"]),
             "bonus" if criterion["id"] in bonus else kind,
             f"{criterion['score']:g} of {criterion['points']:g}",
-            f"[{style}]{outcome.replace('_', ' ')}[/{style}]",
+            f"[{style}]{_WORDS.get(outcome, outcome.replace('_', ' '))}[/{style}]",
         )
     return table
 
@@ -117,24 +127,28 @@ def _headline(mode: str, module: Module, report: dict[str, Any]) -> str:
             return f"Passed: {points}"
         needed = module.capstone.pass_mark
         return f"Not passed: {points}; {needed} and every required criterion are needed"
-    judged = [c for c in _judged(report) if c["id"] not in _bonus_ids(module)]
-    good = sum(c["outcome"] == "passed" for c in judged)
+    judged = [_shown(c) for c in _judged(report) if c["id"] not in _bonus_ids(module)]
     verb = "Checked" if mode == "check" else "Raced"
-    return f"{verb}: {good} of {len(judged)} criteria passed, {points} so far"
+    return progress_sentence(verb, judged, f"{points} so far")
 
 
-def _race(race: dict[str, Any], folder: Path) -> str:
-    ratio = race["ratio"]
-    measured = "not measured against" if ratio is None else f"{ratio:.2f} times the speed of"
-    plot = f"\n   {folder / race['plot']}" if race["plot"] else ""
-    return printable(f"{race['name']}: {measured} {race['peer']}{plot}")
+def _races(races: Sequence[dict[str, Any]], folder: Path) -> Iterator[str]:
+    """A sentence for each race, and the plot's file under the last that it shows."""
+    for i, race in enumerate(races):
+        ratio = race["ratio"]
+        measured = "not measured against" if ratio is None else f"{ratio:.2f} times the speed of"
+        yield printable(f"{race['name']}: {measured} {race['peer']}")
+        if race["plot"] and race["plot"] not in (later["plot"] for later in races[i + 1 :]):
+            yield printable(f"   {folder / race['plot']}")
 
 
 def _next_command(mode: str, module: Module, report: dict[str, Any], step: NextStep) -> str:
     if mode == "submit":
         return step.command
     if not succeeded(mode, module, report):
-        return f"mend {module.exercise}, then meridian {mode} {module.key}"
+        missed = {_shown(c) for c in _judged(report)} - {"passed"}
+        verb = "write" if missed == {"not_written"} else "mend"
+        return f"{verb} {module.exercise}, then meridian {mode} {module.key}"
     if mode == "check":
         return f"meridian bench {module.key}, or meridian submit {module.key}"
     return f"meridian submit {module.key}"

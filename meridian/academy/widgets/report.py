@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from meridian.academy.outcomes import progress_sentence, shown_outcome
 from meridian.errors import MeridianError
 
 __all__ = [
@@ -39,6 +40,11 @@ class CriterionVerdict(msgspec.Struct, frozen=True):
     outcome: str
     message: str = ""
     counterexample: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The outcome as a person reads it: ``"not_written"`` is none of the grader's own."""
+        return shown_outcome(self.outcome, self.message)
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -89,18 +95,25 @@ class Verdict(msgspec.Struct, frozen=True):
         if self.mode == "submit":
             bonus = f", {self.bonus:g} of them bonus" if self.bonus else ""
             return f"{'Passed' if self.passed else 'Not passed'}: {points}{bonus}"
-        judged = [c for c in self.criteria if c.outcome != "not_run"]
-        good = sum(c.outcome == "passed" for c in judged)
         verb = "Checked" if self.mode == "check" else "Raced"
-        return f"{verb}: {good} of {len(judged)} criteria passed, {points}"
+        return progress_sentence(verb, self.judged, points)
+
+    @property
+    def judged(self) -> list[str]:
+        """How each criterion that was judged is shown; a bonus has a name, not a number."""
+        return [c.shown for c in self.criteria if c.outcome != "not_run" and c.id.isdigit()]
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything yet that could be right or wrong."""
+        return set(self.judged) != {"not_written"}
 
     @property
     def good(self) -> bool:
-        """Whether nothing that was judged is left to mend."""
+        """Whether nothing that was judged is left to mend, bonuses aside."""
         if self.mode == "submit":
             return self.passed
-        judged = [c.outcome for c in self.criteria if c.outcome != "not_run"]
-        return bool(judged) and set(judged) == {"passed"}
+        return set(self.judged) == {"passed"}
 
 
 def load_verdict(report: Any) -> tuple[Verdict, Path | None]:

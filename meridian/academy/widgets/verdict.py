@@ -31,6 +31,7 @@ _WORDS = {
     "crashed": "crashed",
     "refused": "refused",
     "not_run": "not judged",
+    "not_written": "not written yet",
 }
 _EDGE = "border-bottom:1px solid rgba(128,128,128,0.3);"
 
@@ -75,24 +76,23 @@ class VerdictCard:
 
     def __str__(self) -> str:
         rows = [
-            f"  {_mark(c.outcome)} {c.id:<8} {c.score:g}/{c.points:g}  {c.title}: "
-            + _word(c.outcome)
+            f"  {_mark(c.shown)} {c.id:<8} {c.score:g}/{c.points:g}  {c.title}: " + _word(c.shown)
             for c in self.verdict.criteria
         ]
         return "\n".join([f"{self.verdict.capstone}: {self.verdict.headline}", *rows])
 
     def html(self) -> str:
         verdict = self.verdict
-        mark, colour = ("✓", GOOD) if verdict.good else ("✗", BAD)
+        shown = "passed" if verdict.good else "failed" if verdict.begun else "not_written"
         title = self.capstone.title if self.capstone else verdict.capstone
-        sign = f'<span style="color:{colour};">{mark}</span>'
+        sign = f'<span style="color:{_colour(shown)};">{_mark(shown)}</span>'
         headline = f"<b>{sign} {escape(verdict.headline)}</b>"
         parts = [
             f'<p style="font-size:18px;margin:0 0 2px 0;">{headline}</p>',
             f'<p style="margin:0 0 10px 0;color:{MUTED};">{escape(title)}{self._pass_mark()}</p>',
             self._table(),
             self._cells(),
-            *(self._race(race) for race in verdict.benchmarks),
+            self._races(),
             self._foot(),
         ]
         return f'<div style="max-width:900px;">{"".join(parts)}</div>'
@@ -122,7 +122,7 @@ class VerdictCard:
             f"<div>{escape(criterion.title)}{must}</div>"
             f"{_story(criterion)}</td>"
             f'<td style="{cell}white-space:nowrap;">{points}</td>'
-            f'<td style="{cell}white-space:nowrap;">{_outcome(criterion.outcome)}</td></tr>'
+            f'<td style="{cell}white-space:nowrap;">{_outcome(criterion.shown)}</td></tr>'
         )
 
     def _cells(self) -> str:
@@ -141,16 +141,20 @@ class VerdictCard:
             f"{_outcome(notebook.outcome)}</p>" + (f"<ul>{told}</ul>" if told else "")
         )
 
-    def _race(self, race: RaceVerdict) -> str:
-        if race.ratio is None:
-            said = f"{race.name}: not measured against {race.peer}"
-        else:
-            spread = f" (± {race.spread:.2f})" if race.spread is not None else ""
-            said = f"{race.name}: {race.ratio:.2f}{spread} times the speed of {race.peer}"
-        return (
-            f'<div style="margin:14px 0 0 0;"><p style="margin:0;"><b>{escape(said)}</b></p>'
-            f"{self._plot(race.plot, said)}</div>"
-        )
+    def _races(self) -> str:
+        """One sentence for each race, and its plot under the last that it shows."""
+        parts: list[str] = []
+        told: list[str] = []
+        races = self.verdict.benchmarks
+        for i, race in enumerate(races):
+            told.append(_race(race))
+            if race.plot and race.plot in (later.plot for later in races[i + 1 :]):
+                continue
+            lines = "".join(f'<p style="margin:0;"><b>{escape(said)}</b></p>' for said in told)
+            plot = self._plot(race.plot, "; ".join(told))
+            parts.append(f'<div style="margin:14px 0 0 0;">{lines}{plot}</div>')
+            told.clear()
+        return "".join(parts)
 
     def _plot(self, name: str, alt: str) -> str:
         """The plot as an image inside the page: the report's folder is hidden from browsers."""
@@ -183,22 +187,36 @@ class VerdictCard:
         return f'<p style="margin:14px 0 0 0;font-size:12px;color:{MUTED};">{text}</p>'
 
 
+def _race(race: RaceVerdict) -> str:
+    if race.ratio is None:
+        return f"{race.name}: not measured against {race.peer}"
+    spread = f" (± {race.spread:.2f})" if race.spread is not None else ""
+    return f"{race.name}: {race.ratio:.2f}{spread} times the speed of {race.peer}"
+
+
 def _word(outcome: str) -> str:
     return _WORDS.get(outcome, outcome.replace("_", " "))
 
 
 def _mark(outcome: str) -> str:
-    return {"passed": "✓", "not_run": "–"}.get(outcome, "✗")
+    return {"passed": "✓", "not_run": "–", "not_written": "–"}.get(outcome, "✗")
+
+
+def _colour(outcome: str) -> str:
+    return {"passed": GOOD, "not_run": MUTED, "not_written": MUTED}.get(outcome, BAD)
 
 
 def _outcome(outcome: str) -> str:
-    colour = {"passed": GOOD, "not_run": MUTED}.get(outcome, BAD)
-    return f'<span style="color:{colour};">{_mark(outcome)} {escape(_word(outcome))}</span>'
+    return (
+        f'<span style="color:{_colour(outcome)};">{_mark(outcome)} {escape(_word(outcome))}</span>'
+    )
 
 
 def _story(criterion: CriterionVerdict) -> str:
     """What happened, and the smallest input that shows it."""
     told = _text(criterion.message)
+    if criterion.shown == "not_written":
+        told = f'<div style="color:{MUTED};">{told}</div>'
     if criterion.counterexample:
         told += (
             f'<div style="margin:4px 0 0 0;color:{MUTED};">Smallest input that shows it:</div>'

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meridian.academy.curriculum import Curriculum
+from meridian.academy.widgets.base import BAD
 from meridian.academy.widgets.report import Verdict, VerdictError
 from meridian.academy.widgets.verdict import MAX_TEXT, verdict_card
 
@@ -60,6 +61,9 @@ REPORT: dict[str, Any] = {
     "duration_s": 1.0,
     "signature": "00",
 }
+
+
+STUB = "Adds. Not written yet (a.py:2): database/01-storage #1: add()"
 
 
 def report(**changes: Any) -> dict[str, Any]:
@@ -246,3 +250,32 @@ def test_a_file_that_is_no_report_is_named(tmp_path: Path, content: bytes) -> No
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         verdict_card(tmp_path / "none.json")
+
+
+def test_what_is_not_written_is_grey(lab: Curriculum) -> None:
+    stubs = [criterion(name, "failed", message=STUB) for name in ("1", "2", "extra")]
+    empty = verdict_card(report(criteria=stubs, score=0, environment={"mode": "check"}))
+    html = empty.html()
+    assert "Checked: 0 of 2 criteria written" in html
+    assert html.count("– not written yet") == 3
+    assert "✗" not in html
+    assert BAD not in html
+    assert "✗" not in str(empty)
+    one = [criterion("1", "passed", 60), *stubs[1:]]
+    begun = verdict_card(report(criteria=one, environment={"mode": "check"})).html()
+    assert "Checked: 1 of 2 criteria passed, 1 not written yet, 60 of 100 points" in begun
+    submitted = verdict_card(report(criteria=stubs, score=0)).html()
+    assert "Not passed: 0 of 100 points" in submitted
+    assert "✗" not in submitted
+
+
+def test_races_that_share_a_plot_show_it_once(lab: Curriculum, tmp_path: Path) -> None:
+    (tmp_path / "race.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    races = [
+        {"name": "Inserts", "peer": peer, "ratio": 1.5, "spread": 0.1, "plot": "race.svg"}
+        for peer in ("sqlite3", "model answer")
+    ]
+    html = verdict_card(report(benchmarks=races), folder=tmp_path).html()
+    assert html.count("<img") == 1
+    assert html.index("times the speed of model answer") < html.index("<img")
+    assert html.index("times the speed of sqlite3") < html.index("<img")
