@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets
 
-from meridian.academy.widgets.base import BAD, PicturedBox, escape
+from meridian.academy.widgets.base import BAD, PicturedBox, escape, picture
 from meridian.academy.widgets.page_picture import PagePicture
 from meridian.academy.widgets.pool_svg import paint_pool, summary
 from meridian.academy.widgets.pool_trace import run_trace
@@ -100,6 +100,9 @@ class PoolStepper(PicturedBox):
     def picture(self) -> PagePicture:
         """The pool as it is now, as a picture that stays as it is."""
         return PagePicture(self.svg(), summary(self.run, self.step.value))
+
+    def static_html(self) -> str:
+        return picture(self.svg(), summary(self.run, self.step.value))
 
     def static_text(self) -> str:
         return f"[picture] {summary(self.run, self.step.value)}"

@@ -84,7 +84,7 @@ def paint_pool(run: TraceRun, at: int) -> str:
 
 def _counters(state: PoolState) -> str:
     fetches = state.hits + state.misses
-    words = f"{state.hits} of {fetches} fetches hit, {_evictions(state)}"
+    words = f"{state.hits} of {fetches} hit, {_evictions(state)}"
     words += f", {state.writebacks} written back"
     return f"{words}, {state.exhausted} refused" if state.exhausted else words
 

@@ -190,6 +190,31 @@ def test_every_moment_of_every_trace_can_be_painted(trace, policy, frames, data)
             assert float(node.get("x", 0)) + float(node.get("width", 0)) <= width
 
 
+def extent(node: ET.Element) -> tuple[float, float]:
+    """Where a line of text begins and ends, at the mean advance of a wide sans serif."""
+    x, bold = float(node.get("x", 0)), node.get("font-weight") is not None
+    width = len("".join(node.itertext())) * float(node.get("font-size", 0)) * (0.6 + 0.04 * bold)
+    share = {"start": 0.0, "middle": 0.5, "end": 1.0}[node.get("text-anchor", "start")]
+    return x - share * width, x + (1 - share) * width
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_line_is_clipped_or_runs_into_its_neighbour(policy):
+    crowded = "1+ " + " ".join(f"{10 + i % 13}w" for i in range(MAX_ACCESSES - 1))
+    for at in range(0, MAX_ACCESSES + 1, 7):
+        root = ET.fromstring(show_pool(crowded, policy=policy, frames=12, step=at).svg)
+        rows: dict[str, list[tuple[float, float]]] = {}
+        for node in root.iter():
+            if node.tag.endswith("}text"):
+                rows.setdefault(node.get("y", ""), []).append(extent(node))
+        for row in rows.values():
+            row.sort()
+            assert row[0][0] >= 0
+            assert row[-1][1] <= float(root.get("width", 0))
+        (_, title_ends), (counters_begin, _) = rows["15.0"]
+        assert title_ends < counters_begin
+
+
 def test_nothing_is_told_by_colour_alone():
     shown = words(show_pool("1w 2w+ 3 3 4", policy="clock", frames=3).svg)
     for word in ("miss", "hit", "dirty", "1 pin", "hand", "replaces page", "ref 1"):
@@ -300,6 +325,6 @@ def test_the_examples_make_their_points_with_five_frames():
 def test_the_output_carries_the_live_view_and_its_picture():
     bundle = PoolStepper("1 2w 3", step=2)._repr_mimebundle_()
     assert VIEW_MIME in bundle
-    assert bundle[HTML_MIME].startswith('<img alt="A buffer pool')
+    assert bundle[HTML_MIME].startswith('<img alt="CLOCK pool after 2 of 3: frames 1 2 - - -')
     assert "frames 1 2 - - -" in bundle["text/plain"]
     assert repr(show_pool("1 2w 3")) == "[picture] " + show_pool("1 2w 3").summary
