@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
 __all__ = [
     "BAD_SLOT",
@@ -66,15 +68,30 @@ def _put_u16(page: U8, at: Int, value: Int) -> None:
     page[at + 1] = value >> 8
 
 
-@njit(cache=True, nogil=True)
 def _copy(target: U8, at: Int, source: U8, start: Int, length: Int) -> None:
-    """``target[at : at + length] = source[start : start + length]``, for two buffers.
+    """``target[at : at + length] = source[start : start + length]``, for two flat arrays."""
+    target[at : at + length] = source[start : start + length]
 
-    Unsigned indices spare a test for negative ones per byte, and a slice costs 100 ns to make.
-    """
-    to, come_from = np.uint64(at), np.uint64(start)
-    for i in range(np.uint64(length)):
-        target[to + i] = source[come_from + i]
+
+def _type_memcpy(_context: Any, target: Any, at: Any, source: Any, start: Any, length: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        to, at, come_from, start, length = values
+        make = (context.make_array(signature.args[0]), context.make_array(signature.args[2]))
+        to_data = builder.gep(make[0](context, builder, to).data, [at])
+        from_data = builder.gep(make[1](context, builder, come_from).data, [start])
+        cgutils.raw_memcpy(builder, to_data, from_data, length, 1)  # type: ignore[no-untyped-call]
+        return context.get_dummy_value()
+
+    return types.void(target, at, source, start, length), emit
+
+
+_memcpy: Any = intrinsic(_type_memcpy)
+
+
+@overload(_copy, strict=False)
+def _copy_compiled(target: Any, at: Any, source: Any, start: Any, length: Any) -> Any:  # noqa: ARG001
+    # The C library's memcpy: a compiled loop over bytes takes 1.5 times as long.
+    return lambda target, at, source, start, length: _memcpy(target, at, source, start, length)
 
 
 @njit(cache=True, nogil=True)
@@ -107,6 +124,7 @@ def get_rows(
     Returns how many stay `PENDING`.
     """
     width = out.shape[1]
+    flat = out.reshape(-1)
     pending = 0
     for i in todo:
         page_id = np.int64(rids[i] >> np.uint64(16))
@@ -120,7 +138,7 @@ def get_rows(
         if found == OK and length != width:
             found = OTHER
         if found == OK:
-            _copy(out[i], 0, page, offset, width)
+            _copy(flat, i * width, page, offset, width)
         status[i] = found
     return pending
 
@@ -147,6 +165,7 @@ def scan_rows(
     filled, why it stopped): `OK` at the end, `PENDING`, `FULL`, `OTHER`, `OVERFLOW`, `BAD_SLOT`.
     """
     batch, width = out.shape
+    flat = out.reshape(-1)
     filled = 0
     while cursor[0] < len(page_ids):
         page_id = page_ids[cursor[0]]
@@ -163,7 +182,7 @@ def scan_rows(
                     return filled, OTHER
                 if filled == batch:
                     return filled, FULL
-                _copy(out[filled], 0, page, offset, width)
+                _copy(flat, filled * width, page, offset, width)
                 rids[filled] = np.uint64(page_id) << np.uint64(16) | np.uint64(cursor[1])
                 filled += 1
             elif found != MISSING:
@@ -210,6 +229,7 @@ def insert_rows(
     ``-BAD_TYPE`` or ``-BAD_SLOT`` for a page that was left as it was.
     """
     count_rows, width = rows.shape
+    flat = rows.reshape(-1)
     done = 0
     for k in range(len(frames)):
         page = arena[frames[k]]
@@ -253,7 +273,7 @@ def insert_rows(
                 free -= 4
             start -= width
             free -= width
-            _copy(page, start, rows[done], 0, width)
+            _copy(page, start, flat, done * width, width)
             _put_u16(page, 17 + 4 * slot, start)
             _put_u16(page, 19 + 4 * slot, width)
             _put_u16(page, 9, count)
