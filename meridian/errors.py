@@ -87,5 +87,6 @@ def _rebuild(
     cls: type[MeridianError], args: tuple[Any, ...], state: dict[str, Any]
 ) -> MeridianError:
     error = cls.__new__(cls, *args)
+    error.args = args  # OSError keeps them elsewhere
     error.__dict__.update(state)
     return error
