@@ -17,6 +17,8 @@ from meridian.database.storage.slotted_page import SlottedPage
 __all__ = ["Heap", "PageInfo"]
 
 _TYPE_AT = 8
+_MAX_EXTENT = 16  # pages made at once, to share the cost of a system call
+_GROWTH = 8  # but never more than an eighth of the file, or of the pool
 
 
 class PageInfo(NamedTuple):
@@ -45,6 +47,7 @@ class Heap:
         self._reuse = reuse_slots
         self._chains = OverflowChains(pool)
         self._max_inline = max_inline(pool.file.page_size)
+        self._spare: list[int] = []  # empty pages made ahead, in no map yet; the next one last
 
     def insert(self, record: memoryview) -> RecordId:
         """Store `record` wherever there is room."""
@@ -64,11 +67,7 @@ class Heap:
         with self._latch:
             if self._space.choose(length):
                 return False
-        page_id, frame = self._pool._loader.create(1, PageType.DATA)[0]
-        with self._latch:
-            self._space.make_tail(page_id)
-            self._space.add(page_id, self._max_inline + SLOT_SIZE, 0)
-            self._pool._pins[frame] -= 1
+        self._grow()
         return True
 
     def get(self, page_id: int, slot: int) -> bytes | None:
@@ -182,12 +181,12 @@ class Heap:
         while True:
             with self._latch:
                 page_id = self._space.choose(len(record))
+            if not page_id:
+                self._grow()
+                continue
             try:
-                page = self.data_page(page_id) if page_id else self._pool.new_page()
-                with page, self._latch:
-                    self._space.make_tail(page.page_id)
-                    if not page_id:
-                        self._space.add(page.page_id, self._max_inline + SLOT_SIZE, 0)
+                with self.data_page(page_id) as page, self._latch:
+                    self._space.make_tail(page_id)
                     slot = self._put(page, record, overflow=overflow)
                     if slot is not None:
                         return RecordId(page.page_id, slot)
@@ -196,6 +195,22 @@ class Heap:
                 with self._latch:
                     self._space.close(page_id)  # tell once; the next record goes elsewhere
                 raise
+
+    def _grow(self) -> None:
+        """Make an empty page the tail."""
+        pool = self._pool
+        if not self._spare:
+            extent = min(_MAX_EXTENT, pool.file.page_count // _GROWTH, pool.frames // _GROWTH)
+            made = pool._loader.create(max(1, extent), PageType.DATA)
+            with self._latch:
+                for page_id, frame in reversed(made):
+                    pool._pins[frame] -= 1
+                    self._spare.append(page_id)
+        with self._latch:
+            if self._spare:  # else other threads were quicker
+                page_id = self._spare.pop()
+                self._space.make_tail(page_id)
+                self._space.add(page_id, self._max_inline + SLOT_SIZE, 0)
 
     def _put(self, page: PinnedPage, record: memoryview | bytes, *, overflow: bool) -> int | None:
         slotted = SlottedPage(page.data_mut())
