@@ -30,7 +30,16 @@ from grader.cutting import BuildError, check_api, cut_notebook, cut_source
 from meridian.academy.curriculum import Module, lab_root, load
 from meridian.errors import MeridianError
 
-__all__ = ["BuildResult", "EditedExercise", "build", "main", "write_exercise"]
+__all__ = [
+    "MANIFEST",
+    "BuildResult",
+    "EditedExercise",
+    "build",
+    "changed_files",
+    "generated_hashes",
+    "main",
+    "write_exercise",
+]
 
 MANIFEST = ".build.json"
 _SKIPPED = frozenset({"__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache"})
@@ -95,8 +104,7 @@ def build(key: str, root: Path, *, check: bool = False, force: bool = False) -> 
     found = {name: _digest(folder / name) for name in {*files, *known}}
     written = [name for name in files if found[name] != _hash(files[name])]
     removed = [name for name in known if name not in files and found[name] is not None]
-    hashes = {name: _hash(content) for name, content in sorted(files.items())}
-    manifest = (json.dumps(hashes, indent=1) + "\n").encode()
+    manifest = _manifest_of(files)
     if _digest(folder / MANIFEST) != _hash(manifest):
         written.append(MANIFEST)
     result = BuildResult(key, tuple(sorted(written)), tuple(sorted(removed)))
@@ -119,8 +127,7 @@ def build(key: str, root: Path, *, check: bool = False, force: bool = False) -> 
 def write_exercise(root: Path, module: Module, target: Path) -> None:
     """Write the exercise as a learner first sees it into the new folder `target`, or nothing."""
     files = generate(module.key, root / module.solution)
-    hashes = {name: _hash(content) for name, content in sorted(files.items())}
-    files[MANIFEST] = (json.dumps(hashes, indent=1) + "\n").encode()
+    files[MANIFEST] = _manifest_of(files)
     target.mkdir(parents=True)
     try:
         for name, content in files.items():
@@ -128,6 +135,18 @@ def write_exercise(root: Path, module: Module, target: Path) -> None:
     except BaseException:
         shutil.rmtree(target)
         raise
+
+
+def generated_hashes(key: str, root: Path) -> dict[str, str]:
+    """What the manifest of the exercise says when it was built from the solution as it is now."""
+    files = generate(key, root / load(root).module(key).solution)
+    return {name: _hash(content) for name, content in sorted(files.items())}
+
+
+def changed_files(folder: Path) -> list[str]:
+    """Files of an exercise that are no longer as they were generated: a learner's work."""
+    known = _manifest(folder)
+    return [name for name, digest in known.items() if _digest(folder / name) != digest]
 
 
 def main(capstone: str | None = None, *, check: bool = False, force: bool = False) -> int:
@@ -145,6 +164,11 @@ def main(capstone: str | None = None, *, check: bool = False, force: bool = Fals
         elif check:
             status = 1
     return status
+
+
+def _manifest_of(files: dict[str, bytes]) -> bytes:
+    hashes = {name: _hash(content) for name, content in sorted(files.items())}
+    return (json.dumps(hashes, indent=1) + "\n").encode()
 
 
 def _manifest(folder: Path) -> dict[str, str]:

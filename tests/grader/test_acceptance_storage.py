@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from grader.box import detect
+from grader.build import write_exercise
 from grader.job import JobSpec, run_one
 from grader.report import CriterionReport, Report
 from meridian.academy.curriculum import load
+from meridian.academy.outcomes import shown_outcome
 from tests.grader.variants.database_01_storage import SLOW_HITS, VARIANTS, Variant
 
 ROOT = Path(__file__).parents[2]
 KEY = "database/01-storage"
 SOLUTION = ROOT / "solutions" / KEY
 ADAPTER = Path(__file__).parent / "adapters" / "database_01_storage"
+MEMORY = Path("/dev/shm")
 CAPSTONE = load(ROOT).capstone(KEY)
 
 
@@ -46,7 +52,13 @@ def missed(report: Report) -> dict[str, CriterionReport]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smaller numbers, enough for these mistakes: two dozen answers are judged one by one."""
+    """Smaller numbers, enough for these mistakes: two dozen answers are judged one by one.
+
+    Their files lie in memory where that is possible, and each answer is compiled once.
+    """
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**29:
+        monkeypatch.setattr(tempfile, "tempdir", str(MEMORY))
     from grader.acceptance.database import _storage_pages, _storage_pool
 
     monkeypatch.setattr(_storage_pool, "TRACE_STEPS", 400)
@@ -95,11 +107,13 @@ def test_the_engine_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("box", ["none", "auto"])
 def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
-    report = judge(ROOT / "exercises" / KEY, tmp_path, box=box)
+    write_exercise(ROOT, load(ROOT).module(KEY), tmp_path / "exercise")
+    report = judge(tmp_path / "exercise", tmp_path, box=box)
     assert report.score <= 5
     assert not report.passed
     judged = [c for c in report.criteria if c.id != "8"]
     assert all(c.outcome == "failed" for c in judged)
+    assert {shown_outcome(c.outcome, c.message) for c in judged} == {"not_written"}
     for criterion in judged:
         assert f"{KEY} #" in criterion.message, criterion
         assert "Not written yet" in criterion.message

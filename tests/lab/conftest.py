@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from meridian.academy.curriculum import lab_root
+from grader.build import write_exercise
+from meridian.academy.curriculum import lab_root, load
 
 # `journey` and `small_lab` are no packages of the product.
 sys.path.insert(0, str(Path(__file__).parents[1] / "academy" / "widgets"))
@@ -41,6 +42,10 @@ def copied_lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (source / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / name, root / name)
+    for module in load(root).modules():
+        if module.available:  # as a learner first sees it, whatever was written in this checkout
+            shutil.rmtree(root / module.exercise, ignore_errors=True)
+            write_exercise(root, module, root / module.exercise)
     return root
 
 
