@@ -90,6 +90,7 @@ class MeridianStore(Store):
         pages = -(-records.rows.size // per_page)
         self.manager = PageManager(folder / "registry.oor", frames=pages + 16)
         self.rids = np.empty(0, np.uint64)
+        self.rids_each: list[RecordId] = []
 
     def insert_many(self) -> None:
         self.rids = self.manager.insert_many(self.records.rows)
@@ -97,9 +98,8 @@ class MeridianStore(Store):
 
     def insert_each(self) -> None:
         insert = self.manager.insert
-        rids = [insert(blob) for blob in self.records.blobs]
+        self.rids_each = [insert(blob) for blob in self.records.blobs]
         self.manager.flush()
-        self.rids = np.array([rid.pack() for rid in rids], np.uint64)
 
     def aim(self, order: npt.NDArray[np.int64]) -> None:
         self.aimed = self.rids[order]
