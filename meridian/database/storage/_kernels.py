@@ -28,6 +28,7 @@ __all__ = [
     "OVERFLOW",
     "PENDING",
     "delete_rows",
+    "fill_pages",
     "get_rows",
     "insert_rows",
     "read_only",
@@ -54,6 +55,7 @@ FULL = 7
 
 _DATA = 1
 _TOMBSTONE = 0xFFFF
+_MAGIC = np.frombuffer(b"OOR1", np.uint8)
 
 
 @njit(cache=True, nogil=True)
@@ -284,6 +286,37 @@ def insert_rows(
     return done
 
 
+@njit(cache=True, nogil=True)
+def fill_pages(arena: U8, frames: I32, first: Int, rows: U8, rids: U64) -> int:
+    """Make the data pages `first`, `first` + 1, ... in `frames`, whatever was there before.
+
+    Each takes as many rows as it can. Returns how many were stored. Not sealed.
+    """
+    count_rows, width = rows.shape
+    size = arena.shape[1]
+    flat = rows.reshape(-1)
+    done = 0
+    for k in range(len(frames)):
+        page, page_id = arena[frames[k]], first + k
+        count = min((size - 17) // (width + 4), count_rows - done)
+        start = size - count * width
+        page[:4] = _MAGIC
+        for i in range(4):
+            page[4 + i] = page_id >> 8 * i & 0xFF
+        page[8] = _DATA
+        _put_u16(page, 9, count)
+        _put_u16(page, 11, start)
+        page[13:start] = 0
+        for slot in range(count):
+            at = size - (slot + 1) * width
+            _copy(page, at, flat, done * width, width)
+            _put_u16(page, 17 + 4 * slot, at)
+            _put_u16(page, 19 + 4 * slot, width)
+            rids[done] = np.uint64(page_id) << np.uint64(16) | np.uint64(slot)
+            done += 1
+    return done
+
+
 def warmup() -> None:
     """Compile every kernel for the types it is called with, or load it from the cache."""
     arena = np.zeros((1, 512), np.uint8)
@@ -294,6 +327,7 @@ def warmup() -> None:
     delete_rows(arena, table, rids, status, indices)
     scan_rows(arena, table, indices, np.zeros(3, np.int64), rids, rows)
     insert_rows(arena, table, indices, read_only(rows), rids, True, indices.copy())
+    fill_pages(arena, table, 1, read_only(rows), rids)
 
 
 def read_only(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:

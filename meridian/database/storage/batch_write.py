@@ -84,16 +84,21 @@ def _insert_some(manager: PageManager, rows: Rows, rids: Rids) -> int:
 
 def _append(manager: PageManager, rows: Rows, rids: Rids, count: int) -> int:
     """Store rows in new pages behind the last, each written once, full."""
+    arena, width = manager.pool.arena, rows.shape[1]
     stored = 0
-    result: list[int] = []
 
-    def fill(page_ids: Sequence[int], frames: list[int]) -> None:
-        nonlocal stored, result
-        stored, result = _fill(manager, page_ids, np.array(frames, np.int32), rows, rids)
+    def fill(page_ids: range, frames: list[int]) -> None:
+        nonlocal stored
+        into = np.array(frames, np.int32)
+        stored = kernels.fill_pages(arena, into, page_ids.start, rows, rids)
 
-    page_ids = manager.pool._loader.append(count, PageType.DATA, fill)
+    page_ids = manager.pool._loader.append(count, fill)
+    usable = manager.file.page_size - HEADER_SIZE
+    per_page = usable // (width + SLOT_SIZE)
+    free = np.full(count, usable - per_page * (width + SLOT_SIZE), np.uint16)
+    free[-1] = usable - (stored - per_page * (count - 1)) * (width + SLOT_SIZE)
     with manager.pool.latch:
-        _record(manager, page_ids, result)
+        manager._space.extend(page_ids.start, free)
     return stored
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import mmap
 from array import array
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -66,15 +67,18 @@ class FrameTable:
         """The bytes of `frame`."""
         return self.buffer[frame * self.page_size : (frame + 1) * self.page_size]
 
-    def map(self, page_id: int, frame: int) -> None:
-        """`frame` holds `page_id` from now on: the one place that writes both directions."""
-        if page_id >= len(self.page_table):
-            grown = np.full(max(2 * len(self.page_table), page_id + 1), -1, np.int32)
+    def map(self, page_ids: Sequence[int], frames: Sequence[int]) -> None:
+        """`frames` hold `page_ids` from now on: the one place that writes both directions."""
+        last = max(page_ids)
+        if last >= len(self.page_table):
+            grown = np.full(max(2 * len(self.page_table), last + 1), -1, np.int32)
             grown[: len(self.page_table)] = self.page_table
             self.page_table = grown
-        self.frame_of[page_id] = frame
-        self.page_of[frame] = page_id
-        self.page_table[page_id] = frame
+        frame_of, page_of, page_table = self.frame_of, self.page_of, self.page_table
+        for page_id, frame in zip(page_ids, frames, strict=True):
+            frame_of[page_id] = frame
+            page_of[frame] = page_id
+            page_table[page_id] = frame
 
     def unmap(self, page_id: int) -> None:
         """`page_id` is in no frame from now on."""

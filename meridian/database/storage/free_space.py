@@ -48,6 +48,15 @@ class FreeSpaceMap:
         self._holes_of[page_id] = holes
         self._changed(page_id)
 
+    def extend(self, first: int, free: npt.NDArray[np.uint16]) -> None:
+        """Set the free bytes of new data pages from `first` on; the last one is the tail."""
+        last = first + len(free) - 1
+        self._reach(last)
+        pages = slice(first, last + 1)
+        self.is_data[pages], self.free[pages], self.holes[pages] = True, free, 0
+        self._limit = max(self._limit, int(free.max()) - SLOT_SIZE)
+        self.make_tail(last)
+
     def change(self, page_id: int, free: int, holes: int) -> None:
         """Add to the numbers of data page `page_id`."""
         self._settle()

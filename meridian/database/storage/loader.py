@@ -91,10 +91,8 @@ class Loader:
             raise
         return list(zip(page_ids, claim.frames, strict=True))
 
-    def append(
-        self, count: int, page_type: PageType, fill: Callable[[Sequence[int], list[int]], None]
-    ) -> range:
-        """Grow the file by `count` pages that `fill(page_ids, frames)` fills; none stays pinned.
+    def append(self, count: int, fill: Callable[[range, list[int]], None]) -> range:
+        """Grow the file by `count` pages that `fill(page_ids, frames)` makes; none stays pinned.
 
         They go to the file with their contents, so they are written once, and are clean.
         """
@@ -103,11 +101,8 @@ class Loader:
         self._write_victims(claim)
 
         def fill_frames(page_ids: range) -> list[memoryview]:
-            pages = [self._table.view(frame) for frame in claim.frames]
-            for page_id, page in zip(page_ids, pages, strict=True):
-                format_view(page, page_id, page_type)
             fill(page_ids, claim.frames)
-            return pages
+            return [self._table.view(frame) for frame in claim.frames]
 
         try:
             page_ids = self._file.append_pages(count, fill_frames)
@@ -144,7 +139,7 @@ class Loader:
                     table.policy.drop(frame, page_id)
                     table.release(frame)
                 elif frame is not None:
-                    table.map(page_id, frame)
+                    table.map((page_id,), (frame,))
                     table.pins[frame] = 0
                 self._latch.wake()
 
@@ -252,7 +247,7 @@ class Loader:
                         self._table.dirty[frame] = 0
                         self._evicted(page_id, frame)
                     else:
-                        self._table.map(page_id, frame)
+                        self._table.map((page_id,), (frame,))
                         self._table.pins[frame] = 0
                         claim.frames.remove(frame)
                         self._reserved -= 1
@@ -274,9 +269,10 @@ class Loader:
         self, page_ids: Sequence[int], frames: Sequence[int], pins: dict[int, int], *, scan: bool
     ) -> None:
         table = self._table
+        table.map(page_ids, frames)
+        enter = table.policy.load
         for page_id, frame in zip(page_ids, frames, strict=True):
-            table.map(page_id, frame)
-            table.policy.load(frame, page_id, scan=scan)
+            enter(frame, page_id, scan=scan)
             table.pins[frame] = pins[page_id]
         self._transit.difference_update(page_ids)
         self._reserved -= len(frames)

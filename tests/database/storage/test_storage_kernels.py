@@ -162,6 +162,31 @@ def test_insert_rows(seed: int, damage: bool, width: int, reuse: bool) -> None:
     assert stored == done
 
 
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**32), width=st.integers(1, SIZE - 21), count=st.integers(1, 60),
+    first=st.sampled_from([1, 255, 2**32 - 8]),
+)  # fmt: skip
+def test_fill_pages(seed: int, width: int, count: int, first: int) -> None:
+    rng = np.random.default_rng(seed)
+    stale = rng.integers(0, 256, (4, SIZE), np.uint8)
+    rows = rng.integers(0, 256, (count, width), np.uint8)
+    frames = np.array([2, 0, 3], np.int32)  # frame 1 is not ours
+    want, want_rids = stale.copy(), []
+    for k, frame in enumerate(frames.tolist()):
+        page = SlottedPage.format(memoryview(want[frame]), first + k)
+        while (
+            len(want_rids) < count
+            and (slot := page.insert(bytes(rows[len(want_rids)]))) is not None
+        ):
+            want_rids.append((first + k) << 16 | slot)
+    for run in (kernels.fill_pages, kernels.fill_pages.py_func):
+        arena, rids = stale.copy(), np.zeros(count, np.uint64)
+        stored = int(run(arena, frames, first, kernels.read_only(rows), rids))
+        assert rids[:stored].tolist() == want_rids
+        assert (arena == want).all()
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_damaged_pages_never_lead_outside_their_frame(seed: int) -> None:
     """Frames around the damaged one keep every byte, whatever its header and directory say."""
