@@ -106,7 +106,6 @@ def test_keys_paths_and_names_derive_from_the_index(course: Curriculum) -> None:
     [
         ("database/01-storge", "database/01-storage"),
         ("storage", "database/01-storage"),
-        ("", None),
         ("database/01-storage/1", "database/01-storage"),
     ],
 )
@@ -114,11 +113,20 @@ def test_an_unknown_key_names_the_nearest(course: Curriculum, key: str, nearest:
     with pytest.raises(UnknownKey) as caught:
         course.module(key)
     assert isinstance(caught.value, KeyError)
-    if nearest:
-        assert caught.value.nearest == nearest
-        assert str(caught.value).startswith(f"No module {key!r}; the nearest is {nearest!r}")
+    assert caught.value.nearest == nearest
+    assert str(caught.value).startswith(f"No module {key!r}; the nearest is {nearest!r}. ")
     with pytest.raises(UnknownKey, match=r"No lesson 'database/01-storage/4'; the nearest is"):
         course.lesson("database/01-storage/4")
+
+
+@pytest.mark.parametrize("key", ["", "lol", "quiz", "0", "../../etc/passwd"])
+def test_a_key_like_no_other_is_told_what_keys_look_like(course: Curriculum, key: str) -> None:
+    with pytest.raises(UnknownKey) as caught:
+        course.lesson(key)
+    assert caught.value.nearest is None
+    hint = "A key looks like 'foundation/01-tasks/1'; `meridian map` lists them all"
+    assert str(caught.value) == f"No lesson {key!r}. {hint}"
+    assert str(UnknownKey(key, "lesson", [])) == f"No lesson {key!r}. `meridian map` lists them all"
 
 
 def test_the_lab_is_found_from_the_variable_the_folder_and_the_package(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from meridian import __version__
 from meridian.academy.commands import capstone, carry, doctor, lab, quiz, where
+from meridian.academy.commands.failures import failure_message, print_failure
 from meridian.errors import MeridianError
 
 __all__ = ["app", "main"]
@@ -64,16 +65,30 @@ def meridian(
     """
 
 
+# Base of what typer raises for a missing argument and the like; it exports no name for it.
+_WrongUse = cast(Any, typer.BadParameter).__mro__[1]
+
+
 def main() -> None:
-    """Run the command line; errors that Meridian raises on purpose become one line and status 2."""
+    """Run the command line. An error that Meridian raises on purpose is one line and status 2.
+
+    With ``--json`` that line is an object, ``{"error": {"kind": ..., "message": ...}}``, also for
+    wrong use; it goes to standard error, so that standard output is valid JSON or empty.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a mark that the terminal lacks is no error
+    as_json = "--json" in sys.argv
     try:
-        app(prog_name="meridian")
+        # Not standalone, typer raises what it would print, and returns the status.
+        status = app(prog_name="meridian", standalone_mode=not as_json)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         sys.stderr.close()
         sys.exit(2)
-    except (MeridianError, OSError) as error:
-        print(f"meridian: {error}", file=sys.stderr)
+    except _WrongUse as error:
+        print_failure(error, error.format_message(), as_json=as_json)
         sys.exit(2)
+    except (MeridianError, OSError) as error:
+        print_failure(error, failure_message(error), as_json=as_json)
+        sys.exit(2)
+    sys.exit(status)

@@ -35,6 +35,7 @@ __all__ = [
 
 INDEX_NAME = "curriculum.toml"
 TOTAL_POINTS = 100
+_RESEMBLES = 0.5  # "storage" is meant for "database/01-storage", "lol" for nothing
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -68,10 +69,13 @@ class UnknownKey(MeridianError, KeyError):
         self.key = key
         self.kind = kind
         known = list(known)
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        close = difflib.get_close_matches(key, known, n=1, cutoff=_RESEMBLES)
         self.nearest = close[0] if close else None
-        hint = f"; the nearest is {self.nearest!r}" if self.nearest else ""
-        super().__init__(f"No {kind} {key!r}{hint}. `meridian map` lists them all")
+        if self.nearest:
+            hint = f"; the nearest is {self.nearest!r}."
+        else:
+            hint = f". A key looks like {known[0]!r};" if known else "."
+        super().__init__(f"No {kind} {key!r}{hint} `meridian map` lists them all")
 
 
 class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

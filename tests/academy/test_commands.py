@@ -204,7 +204,8 @@ def test_the_quiz_listing_hides_the_answers(lab: Path, meridian) -> None:
     ("key", "said"),
     [
         ("database/01-storage/9", "the nearest is"),
-        ("database/01-storage", "No lesson"),
+        ("lol", "A key looks like 'foundation/01-tasks/1'"),
+        ("database/02-btree", "planned, not available yet"),
         ("database/02-btree/1", "planned, not available yet"),
     ],
 )
@@ -212,6 +213,21 @@ def test_a_quiz_that_is_not_there(lab: Path, meridian, key: str, said: str) -> N
     result = meridian("quiz", key)
     assert result.status == 2
     assert said in result.err
+
+
+def test_a_module_where_a_lesson_is_due_names_the_lesson(
+    lab: Path, meridian, store: ProgressStore
+) -> None:
+    result = meridian("quiz", MODULE)
+    assert result.status == 2
+    assert f"{MODULE} is a module, and a quiz belongs to a lesson" in result.err
+    assert result.err.endswith(f"not yet passed: meridian quiz {MODULE}/1\n")
+    store.record_quiz(f"{MODULE}/1", 5, 5, "d")
+    store.record_quiz(f"{MODULE}/3", 5, 5, "d")
+    store.record_quiz(f"{MODULE}/2", 1, 5, "d")
+    assert meridian("quiz", MODULE).err.endswith(f"not yet passed: meridian quiz {MODULE}/2\n")
+    store.record_quiz(f"{MODULE}/2", 5, 5, "d")
+    assert "all passed; to take one again" in meridian("quiz", MODULE).err
 
 
 def typed(quiz, right: bool) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 from meridian.academy.commands.shared import (
     JsonOption,
     LessonKey,
+    UsageError,
     available_module,
     console,
     open_lab,
@@ -16,6 +17,8 @@ from meridian.academy.commands.shared import (
 )
 
 if TYPE_CHECKING:
+    from meridian.academy.curriculum import Curriculum
+    from meridian.academy.progress import ProgressStore
     from meridian.academy.quiz import Quiz
 
 
@@ -37,6 +40,7 @@ def quiz(
     from meridian.academy.quiz import load_quiz
 
     course, store = open_lab()
+    _refuse_module(key, course, store)
     lesson = course.lesson(key)
     available_module(course, lesson.module_key)
     questions = load_quiz(course.root / lesson.quiz)
@@ -64,6 +68,19 @@ def quiz(
     out.print(f"Next: {step.title}  ({step.command})", markup=False, soft_wrap=True)
     if store.lesson_state(key) != "passed":
         raise typer.Exit(1)
+
+
+def _refuse_module(key: str, course: Curriculum, store: ProgressStore) -> None:
+    """A module where a lesson is due: say so, and name the lesson that is probably meant."""
+    if key not in [module.key for module in course.modules()]:
+        return
+    lessons = available_module(course, key).lessons
+    left = [lesson for lesson in lessons if store.lesson_state(lesson.key) != "passed"]
+    if left:
+        fix = f"Its first lesson not yet passed: meridian quiz {left[0].key}"
+    else:
+        fix = f"Its lessons are all passed; to take one again: meridian quiz {lessons[0].key}"
+    raise UsageError(f"{key} is a module, and a quiz belongs to a lesson", fix)
 
 
 def _listing(key: str, quiz: Quiz) -> dict[str, Any]:

@@ -17,7 +17,8 @@ _HEAD = """# Commands
 
 Every command prints this text itself: `meridian COMMAND --help`, `grader COMMAND --help`.
 Exit status of `meridian`: 0 done or passed, 1 a verdict that is not passed, 2 wrong use or an
-error, 130 interrupted.
+error, 130 interrupted. With `--json` an error is one object on standard error,
+`{"error": {"kind": ..., "message": ...}}`, and standard output is valid JSON or empty.
 """
 
 
