@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from grader.acceptance.database import _storage_pages, _storage_pool, _storage_run
 from grader.box import detect
 from grader.build import write_exercise
 from grader.job import JobSpec, run_one
@@ -59,8 +60,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**29:
         monkeypatch.setattr(tempfile, "tempdir", str(MEMORY))
-    from grader.acceptance.database import _storage_pages, _storage_pool
-
     monkeypatch.setattr(_storage_pool, "TRACE_STEPS", 400)
     monkeypatch.setattr(_storage_pages, "FLIPS", 200)
 
@@ -70,7 +69,10 @@ def test_points_add_up() -> None:
     assert sum(c.points for c in CAPSTONE.bonus) == 10
 
 
-def test_the_model_answer_in_a_box(tmp_path: Path) -> None:
+def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything at full size but the races, which the journey in the browser runs."""
+    monkeypatch.setattr(_storage_run, "BATCH", 1_000)
+    monkeypatch.setattr(_storage_run, "ROUNDS", 10)
     box = detect().tier
     report = judge(SOLUTION, tmp_path, mode="submit", box=box)
     trouble = {c.id: c.message for c in report.criteria if c.outcome not in ("passed", "not_run")}
@@ -144,8 +146,6 @@ def test_every_criterion_has_a_wrong_answer() -> None:
 def test_slow_hits_lose_the_race_against_themselves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from grader.acceptance.database import _storage_run
-
     monkeypatch.setattr(_storage_run, "BATCH", 500)
     monkeypatch.setattr(_storage_run, "ROUNDS", 8)
     report = judge(SLOW_HITS.write(SOLUTION, tmp_path / "s"), tmp_path, mode="bench")

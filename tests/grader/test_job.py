@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
+import grader
 from grader.box import BoxUnavailable
 from grader.box.tiers import Detection
+from grader.job import _digest
 from grader.judge import SuiteError
 from grader.report import read_report
 from meridian.academy.curriculum import Criterion
 
+GRADER = Path(grader.__file__).parent
 ALL_PASSED = {"1": "passed", "2": "passed", "3": "passed"}
 
 
@@ -120,24 +123,27 @@ def test_speed(submission, race):
 
 def test_the_judging_code_is_named_by_one_hash(toy: Any) -> None:
     """Every file that a verdict depends on changes it, the suite's helpers and peer included."""
-    folder = toy.folder / "submission"
-    suite = toy.folder / "suite" / "test_own.py"
-    suite.parent.mkdir()
-    suite.write_text(toy.suite.read_text())
-    settings = {"suite": suite, "submission": toy.submission(), "mode": "check"}
-
-    def digest() -> str:
-        found = toy.judge(**settings).environment["grader_sha256"]
-        assert len(found) == 64
-        return str(found)
-
-    seen = [digest(), digest()]
-    assert seen[0] == seen[1]
-    for name in ("_own_helpers.py", "peer_own.py"):
-        (suite.parent / name).write_text("X = 1\n")
-        seen.append(digest())
-    assert len(set(seen)) == 3
-    assert folder.exists()
+    own, suites = toy.folder / "grader", toy.folder / "suites"
+    for name in ("grader/job.py", "grader/box/tiers.py", "suites/test_own.py"):
+        (toy.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (toy.folder / name).write_text("X = 1\n")
+    seen = [_digest(own, suites)]
+    assert _digest(own, suites) == seen[0]
+    changes = (
+        "suites/_own_a.py",
+        "suites/peer_own.py",
+        "suites/test_own.py",
+        "grader/box/tiers.py",
+    )
+    for name in changes:
+        (toy.folder / name).write_text("X = 2\n")
+        seen.append(_digest(own, suites))
+    assert len(set(seen)) == 1 + len(changes)
+    (own / "acceptance").mkdir()
+    (own / "acceptance" / "test_other.py").write_text("")
+    assert _digest(own, suites) == seen[-1], "another track's suite judges nothing here"
+    report = toy.judge(mode="check")
+    assert report.environment["grader_sha256"] == _digest(GRADER, toy.suite.parent)
 
 
 def test_bonus_counts_up_to_its_cap_and_never_above_the_maximum(toy: Any) -> None:
