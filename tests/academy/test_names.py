@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import meridian.academy
+from meridian.academy import widgets
 
 SHOW = """
 from meridian.academy import quiz
@@ -38,3 +39,19 @@ def test_every_name_is_there_and_no_other() -> None:
     assert set(dir(meridian.academy)) == set(meridian.academy.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         meridian.academy.nonsense  # noqa: B018
+
+
+def test_every_widget_is_there_and_loaded_on_first_use() -> None:
+    for name in widgets.__all__:
+        assert getattr(widgets, name) is not None
+    assert sorted(widgets._HOMES) == widgets.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        widgets.nonsense  # noqa: B018
+    code = (
+        "import sys, meridian.academy.widgets\n"
+        "print([m for m in ('ipywidgets', 'anywidget', 'matplotlib', 'numba') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -30,24 +30,40 @@ from typing import Any
 
 # Loaded on first use: ipywidgets and anywidget cost a third of a second to import.
 _HOMES = {
+    "BitFlipper": "storage_pages",
+    "PagePainter": "storage_pages",
+    "PageSizes": "storage_pages",
     "PicturedBox": "base",
+    "PoolStepper": "storage_pool",
     "StaticMixin": "base",
     "capstone": "capstone_panel",
     "course_map": "map",
     "progress_bar": "progress",
     "quiz": "quiz_panel",
+    "run_trace": "storage_pool",
     "show": "base",
+    "show_chain": "storage_pages",
+    "show_page": "storage_pages",
+    "show_source": "source_code",
     "verdict_card": "verdict",
 }
 
 __all__ = [
+    "BitFlipper",
+    "PagePainter",
+    "PageSizes",
     "PicturedBox",
+    "PoolStepper",
     "StaticMixin",
     "capstone",
     "course_map",
     "progress_bar",
     "quiz",
+    "run_trace",
     "show",
+    "show_chain",
+    "show_page",
+    "show_source",
     "verdict_card",
 ]
 
