@@ -14,7 +14,7 @@ import grader.job
 from grader.job import JobSpec
 from grader.report import BenchmarkEntry, CriterionReport, NotebookReport, Report
 from meridian.academy.commands.bars import STAGES, stage_bars, stage_lines
-from meridian.academy.commands.verdict import printable
+from meridian.academy.commands.verdict import printable, race_lines
 from meridian.academy.curriculum import load
 from meridian.academy.progress import ProgressStore
 
@@ -137,6 +137,20 @@ def test_a_check_that_fails_shows_the_counterexample(
     assert "compact() after 2 deletes" in result.out
     assert f"then meridian check {MODULE}" in result.out
     assert store.next_step().command == f"meridian check {MODULE}"
+
+
+def test_a_plot_of_several_races_is_named_once(tmp_path: Path) -> None:
+    races = [
+        {"name": "Inserts", "ratio": 1.5, "peer": "sqlite3", "plot": "plots/inserts.svg"},
+        {"name": "Inserts", "ratio": 0.9, "peer": "model answer", "plot": "plots/inserts.svg"},
+        {"name": "Gets", "ratio": None, "peer": "sqlite3", "plot": ""},
+    ]
+    assert list(race_lines(races, tmp_path)) == [
+        "Inserts: 1.50 times the speed of sqlite3",
+        "Inserts: 0.90 times the speed of model answer",
+        f"   {tmp_path / 'plots' / 'inserts.svg'}",
+        "Gets: not measured against sqlite3",
+    ]
 
 
 def test_a_check_of_nothing_written_names_the_next_thing_alone(

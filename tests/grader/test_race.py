@@ -129,3 +129,36 @@ def test_race(submission, race):
     assert report.criteria[0].outcome == "passed", report.criteria[0].message
     assert report.benchmarks[0].ratio is not None
     assert report.benchmarks[0].ratio < 0.5
+
+
+def test_the_submission_cannot_find_the_model_answer(toy: Any, bwrap: None) -> None:
+    spy = """
+import os
+import sys
+
+SYSTEM = ("/usr", "/proc", "/sys", "/dev", sys.base_prefix)
+
+def look():
+    found = set()
+    for folder, folders, files in os.walk("/"):
+        folders[:] = [f for f in folders if os.path.join(folder, f) not in SYSTEM]
+        found.update(files)
+    return sorted(found)
+"""
+    suite = toy.suite_of("""
+@pytest.mark.criterion("1", points=100)
+def test_look(submission, reference):
+    '''Finds nothing.'''
+    expect("only_the_model_has_it.py" in reference.look(), True)
+    expect("only_the_model_has_it.py" in submission.look(), False)
+    expect("honest.py" in submission.look(), True)
+""")
+    model = toy.folder / "solution" / "toy"
+    model.mkdir(parents=True)
+    (model / "__init__.py").write_text(spy)
+    (model / "only_the_model_has_it.py").write_text("X = 1\n")
+    only = msgspec.structs.replace(
+        toy.capstone, criteria=(Criterion(id="1", title="Look", points=100, benchmark=True),)
+    )
+    report = toy.judge(spy, suite=suite, definition=only, mode="bench", solution=model.parent)
+    assert report.criteria[0].outcome == "passed", report.criteria[0].message

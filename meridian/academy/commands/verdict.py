@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from meridian.academy.curriculum import Module
     from meridian.academy.progress import NextStep
 
-__all__ = ["print_verdict", "printable", "succeeded"]
+__all__ = ["print_verdict", "printable", "race_lines", "succeeded"]
 
 _STYLES = {"passed": "green", "not_run": "dim", "not_written": "dim"}
 _WORDS = {"not_written": "not written yet"}
@@ -41,7 +41,7 @@ def print_verdict(
         if criterion not in unwritten[1:]:  # the next thing to write, not all there is to write
             _print_story(out, criterion)
     out.print()
-    for line in _races(report.get("benchmarks") or (), folder):
+    for line in race_lines(report.get("benchmarks") or (), folder):
         out.print(line, markup=False, soft_wrap=True)
     out.print(
         f"Judged in box {report['box']!r}, seed {report['seed']}.", markup=False, soft_wrap=True
@@ -132,7 +132,7 @@ def _headline(mode: str, module: Module, report: dict[str, Any]) -> str:
     return progress_sentence(verb, judged, f"{points} so far")
 
 
-def _races(races: Sequence[dict[str, Any]], folder: Path) -> Iterator[str]:
+def race_lines(races: Sequence[dict[str, Any]], folder: Path) -> Iterator[str]:
     """A sentence for each race, and the plot's file under the last that it shows."""
     for i, race in enumerate(races):
         ratio = race["ratio"]
