@@ -96,7 +96,20 @@ def _copy_compiled(target: Any, at: Any, source: Any, start: Any, length: Any) -
     return lambda target, at, source, start, length: _memcpy(target, at, source, start, length)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
+def _entry(page: U8, count: Int, slot: Int) -> tuple[Int, Int, Int]:
+    """(status, offset, length) of `slot`, one of `count` whose directory lies inside the page."""
+    offset = _u16(page, 17 + 4 * slot)
+    if offset == _TOMBSTONE:
+        return MISSING, 0, 0
+    raw = _u16(page, 19 + 4 * slot)
+    length = raw & 0x7FFF
+    if offset < 17 + 4 * count or offset + length > len(page):
+        return BAD_SLOT, 0, 0
+    return (OVERFLOW if raw != length else OK), offset, length
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _find(page: U8, slot: Int) -> tuple[Int, Int, Int]:
     """(status, offset, length) of `slot` in a page."""
     if page[8] != _DATA:
@@ -104,17 +117,9 @@ def _find(page: U8, slot: Int) -> tuple[Int, Int, Int]:
     count = _u16(page, 9)
     if slot >= count:
         return MISSING, 0, 0
-    directory_end = 17 + 4 * count
-    if directory_end > len(page):
+    if 17 + 4 * count > len(page):
         return BAD_SLOT, 0, 0
-    offset = _u16(page, 17 + 4 * slot)
-    if offset == _TOMBSTONE:
-        return MISSING, 0, 0
-    raw = _u16(page, 19 + 4 * slot)
-    length = raw & 0x7FFF
-    if offset < directory_end or offset + length > len(page):
-        return BAD_SLOT, 0, 0
-    return (OVERFLOW if raw != length else OK), offset, length
+    return _entry(page, count, slot)
 
 
 @njit(cache=True, nogil=True)
@@ -168,31 +173,36 @@ def scan_rows(
     """
     batch, width = out.shape
     flat = out.reshape(-1)
-    filled = 0
-    while cursor[0] < len(page_ids):
-        page_id = page_ids[cursor[0]]
+    filled, stop = 0, OK
+    k, slot = cursor[0], cursor[1]
+    while k < len(page_ids):
+        page_id = page_ids[k]
         frame = page_table[page_id] if page_id < len(page_table) else -1
         if frame < 0:
-            return filled, PENDING
+            stop = PENDING
+            break
         page = arena[frame]
         count = _u16(page, 9) if page[8] == _DATA else 0
-        while cursor[1] < count:
-            found, offset, length = _find(page, cursor[1])
-            cursor[2] = length
-            if found == OK:
-                if length != width:
-                    return filled, OTHER
-                if filled == batch:
-                    return filled, FULL
+        if slot < count and 17 + 4 * count > len(page):
+            stop = BAD_SLOT
+            break
+        while slot < count:
+            found, offset, length = _entry(page, count, slot)
+            if found == OK and length == width and filled < batch:
                 _copy(flat, filled * width, page, offset, width)
-                rids[filled] = np.uint64(page_id) << np.uint64(16) | np.uint64(cursor[1])
+                rids[filled] = np.uint64(page_id) << np.uint64(16) | np.uint64(slot)
                 filled += 1
             elif found != MISSING:
-                return filled, found
-            cursor[1] += 1
-        cursor[0] += 1
-        cursor[1] = 0
-    return filled, OK
+                stop = found if found != OK else FULL if length == width else OTHER
+                cursor[2] = length
+                break
+            slot += 1
+        if stop != OK:
+            break
+        k += 1
+        slot = 0
+    cursor[0], cursor[1] = k, slot
+    return filled, stop
 
 
 @njit(cache=True, nogil=True)
