@@ -101,7 +101,7 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-@pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_the_engine_itself(tmp_path: Path) -> None:
     """The suite ends a worker as a power cut would: what it had open is never closed."""
     report = judge(ADAPTER, tmp_path)
