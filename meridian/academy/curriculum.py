@@ -69,8 +69,9 @@ class UnknownKey(MeridianError, KeyError):
         self.key = key
         self.kind = kind
         known = list(known)
-        close = difflib.get_close_matches(key, known, n=1, cutoff=_RESEMBLES)
-        self.nearest = close[0] if close else None
+        likeness = [difflib.SequenceMatcher(None, other, key).ratio() for other in known]
+        best = max(likeness, default=0.0)
+        self.nearest = known[likeness.index(best)] if best >= _RESEMBLES else None
         if self.nearest:
             hint = f"; the nearest is {self.nearest!r}."
         else:
@@ -195,18 +196,22 @@ class Curriculum:
         try:
             return self._modules[key]
         except KeyError:
-            raise UnknownKey(key, "module", self._modules) from None
+            raise UnknownKey(key, "module", self._open_first(self._modules)) from None
 
     def lesson(self, key: str) -> Lesson:
         """The lesson ``track/NN-name/N``. Raises `UnknownKey`."""
         try:
             return self._lessons[key]
         except KeyError:
-            raise UnknownKey(key, "lesson", self._lessons) from None
+            raise UnknownKey(key, "lesson", self._open_first(self._lessons)) from None
 
     def capstone(self, key: str) -> Capstone:
         """The capstone of module `key`. Raises `UnknownKey`."""
         return self.module(key).capstone
+
+    def _open_first(self, keys: Iterable[str]) -> list[str]:
+        """Keys of available modules before those of planned ones: a hint shows the first."""
+        return sorted(keys, key=lambda k: not self._modules["/".join(k.split("/")[:2])].available)
 
 
 def lab_root(start: Path | None = None) -> Path:

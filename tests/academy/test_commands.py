@@ -204,7 +204,7 @@ def test_the_quiz_listing_hides_the_answers(lab: Path, meridian) -> None:
     ("key", "said"),
     [
         ("database/01-storage/9", "the nearest is"),
-        ("lol", "A key looks like 'foundation/01-tasks/1'"),
+        ("lol", "A key looks like 'database/01-storage/1'"),
         ("database/02-btree", "planned, not available yet"),
         ("database/02-btree/1", "planned, not available yet"),
     ],
