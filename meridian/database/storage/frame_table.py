@@ -19,6 +19,8 @@ from meridian.database.storage.policies import Policy, make_policy
 
 __all__ = ["FrameTable"]
 
+_HUGE_PAGE = 1 << 21
+
 
 class FrameTable:
     """Frames, and a bijection between the loaded ones and their pages. No locks, no I/O.
@@ -48,7 +50,7 @@ class FrameTable:
     def __init__(self, frames: int, page_size: int, policy: str, pages: int) -> None:
         self.page_size = page_size
         self.memory = _map_memory(frames * page_size)
-        self.buffer = memoryview(self.memory)
+        self.buffer = memoryview(self.memory)[: frames * page_size]
         self.arena: npt.NDArray[np.uint8] = np.frombuffer(self.buffer, np.uint8)
         self.arena = self.arena.reshape(frames, page_size)
         self.pins = array("i", bytes(4 * frames))
@@ -100,6 +102,8 @@ class FrameTable:
 def _map_memory(size: int) -> mmap.mmap:
     """Private memory, page-aligned. In huge pages where the system has them: a first touch of a
     small page costs more than filling it."""
+    if size >= _HUGE_PAGE:
+        size += -size % _HUGE_PAGE  # only then Linux aligns it, and uses huge pages to its end
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # advice: a kernel without huge pages refuses it
