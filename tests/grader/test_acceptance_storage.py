@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import sys
 import tempfile
@@ -52,6 +53,11 @@ def missed(report: Report) -> dict[str, CriterionReport]:
     }
 
 
+def usable(folder: Path) -> bool:
+    """Whether two dozen answers may keep their files in `folder`."""
+    return os.access(folder, os.W_OK | os.X_OK) and shutil.disk_usage(folder).free > 2**29
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Smaller numbers, enough for these mistakes: two dozen answers are judged one by one.
@@ -59,10 +65,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     Their files lie in memory where that is possible, and each answer is compiled once.
     """
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**29:
+    if usable(MEMORY):
         monkeypatch.setattr(tempfile, "tempdir", str(MEMORY))
     monkeypatch.setattr(_storage_pool, "TRACE_STEPS", 400)
     monkeypatch.setattr(_storage_pages, "FLIPS", 200)
+
+
+def test_a_folder_that_may_not_be_written_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not usable(tmp_path / "none")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert not usable(tmp_path)
 
 
 def test_points_add_up() -> None:
