@@ -69,7 +69,9 @@ class _Job:
         self.capstone = spec.definition
         self.suite = spec.suite
         self.key = spec.key
-        self.seed = spec.seed or draw_seed(spec.key, spec.learner, spec.attempt, spec.capstone)
+        self.seed = spec.seed or draw_seed(
+            spec.key, spec.learner, spec.attempt, spec.capstone, spec.mode
+        )
         self.box: Box | None = None if spec.box == "none" else _permitted(spec)
         self.at = ("", 0, 0)  # the stage, how many of its parts are done, of how many
         self.race = Race(self.seed, lambda name: self.say("benchmark", name))

@@ -67,7 +67,11 @@ def complete(spec: JobSpec) -> JobSpec:
     )
 
 
-def draw_seed(key: bytes, learner: str, attempt: int, capstone: str) -> str:
-    """Hidden inputs differ by learner and attempt, and nobody without the key can foresee them."""
-    text = "\0".join((learner, str(attempt), capstone)).encode()
+def draw_seed(key: bytes, learner: str, attempt: int, capstone: str, mode: Mode) -> str:
+    """Hidden inputs differ by learner, attempt and mode; without the key nobody foresees them.
+
+    By mode, so that what checks and races show says nothing about a submission. A check repeated
+    draws the same again: one mends a counterexample by seeing it go.
+    """
+    text = "\0".join((mode, learner, str(attempt), capstone)).encode()
     return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]

@@ -14,7 +14,8 @@ from grader.box import BoxUnavailable
 from grader.box.tiers import Detection
 from grader.job import _digest
 from grader.judge import SuiteError
-from grader.report import read_report
+from grader.report import Mode, read_report
+from grader.spec import draw_seed
 from meridian.academy.curriculum import Criterion
 
 GRADER = Path(grader.__file__).parent
@@ -185,15 +186,23 @@ def test_draw(submission, rng):
     )
     settings = {"suite": suite, "definition": only, "submission": toy.submission()}
 
-    def drawn(**more: Any) -> tuple[str, str]:
-        report = toy.judge(mode="check", **settings, **more)
+    def drawn(mode: str = "check", **more: Any) -> tuple[str, str]:
+        report = toy.judge(mode=mode, **settings, **more)
         return report.seed, report.criteria[0].message
 
     first = drawn()
     assert drawn() == first
     assert drawn(attempt=2)[1] != first[1]
-    assert drawn(learner="local2", box="auto", key=b"x" * 32, seed=first[0]) == first
+    assert drawn("submit")[1] != first[1], "a check says nothing about a submission"
+    assert drawn("submit", attempt=2, key=b"x" * 32, seed=first[0]) == first
     assert drawn(key=b"x" * 32)[1] != first[1]
+
+
+def test_every_learner_attempt_and_mode_has_its_own_seed() -> None:
+    modes: tuple[Mode, ...] = ("check", "bench", "submit")
+    cases = [(who, n, mode) for who in ("local", "a") for n in range(1, 9) for mode in modes]
+    seeds = {draw_seed(b"k" * 32, who, n, "toy/01", mode) for who, n, mode in cases}
+    assert len(seeds) == len(cases)
 
 
 @pytest.mark.parametrize(
