@@ -15,9 +15,12 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 import sys
 import threading
 import time
+import warnings
+import weakref
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -32,7 +35,10 @@ __all__ = [
     "arm",
     "disarm",
     "failpoint",
+    "locked_here",
 ]
+
+_NOT_REGULAR = "Not a regular file"
 
 StrPath = str | os.PathLike[str]
 Buffer = bytes | bytearray | memoryview
@@ -58,8 +64,11 @@ class RandomFile(Protocol):
 
     def size(self) -> int: ...
 
-    def lock(self) -> bool:
-        """Take the exclusive advisory lock without waiting; ``False`` if another holds it."""
+    def lock(self, *, shared: bool = False) -> bool:
+        """Take the advisory lock without waiting; ``False`` if another holds it.
+
+        It is exclusive, or `shared` with others who ask for that.
+        """
         ...
 
     def close(self) -> None:
@@ -137,9 +146,9 @@ def _sync_fd(fd: int, *, data_only: bool) -> None:
 
 
 class _OsFile:
-    """The descriptor both kinds of file own."""
+    """The descriptor both kinds of file own. Dropped while open it warns, as Python's files do."""
 
-    __slots__ = ("_fd", "path")
+    __slots__ = ("__weakref__", "_fd", "path")
 
     def __init__(self, fd: int, path: str) -> None:
         self._fd = fd
@@ -156,6 +165,15 @@ class _OsFile:
         if fd >= 0:
             os.close(fd)
 
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            try:
+                warnings.warn(
+                    f"Unclosed file {self.path}", ResourceWarning, stacklevel=2, source=self
+                )
+            finally:
+                self.close()
+
 
 class OsRandomFile(_OsFile):
     """`RandomFile` on ``os.preadv``/``os.pwritev``."""
@@ -171,14 +189,31 @@ class OsRandomFile(_OsFile):
     def sync(self) -> None:
         _sync_fd(self._fd, data_only=False)
 
-    def lock(self) -> bool:
+    def lock(self, *, shared: bool = False) -> bool:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
             raise
+        with _locking:
+            _locked.add(self)
         return True
+
+
+_locked: weakref.WeakSet[OsRandomFile] = weakref.WeakSet()  # some may be closed by now
+_locking = threading.Lock()
+
+
+def locked_here(path: StrPath) -> bool:
+    """Whether an open file of this very process holds the lock on the file at `path`."""
+    with _locking:
+        held = list(_locked)
+    try:
+        wanted = os.stat(path)
+        return any(os.path.samestat(wanted, os.fstat(f._fd)) for f in held if f._fd >= 0)
+    except OSError:  # gone, or closed by another thread meanwhile
+        return False
 
 
 class OsLogFile(_OsFile):
@@ -241,7 +276,17 @@ class OsFileSystem:
             if not hasattr(os, "O_DIRECT"):
                 raise OSError(errno.EINVAL, "direct I/O needs O_DIRECT, which only Linux has", path)
             flags |= os.O_DIRECT
-        return OsRandomFile(os.open(path, flags, 0o644), os.fspath(path))
+        try:
+            # Not to wait for the other end of a pipe; regular files do not know this flag.
+            file = OsRandomFile(os.open(path, flags | os.O_NONBLOCK, 0o644), os.fspath(path))
+        except IsADirectoryError:
+            raise IsADirectoryError(errno.EISDIR, _NOT_REGULAR, os.fspath(path)) from None
+        mode = os.fstat(file._fd).st_mode
+        if not stat.S_ISREG(mode):
+            file.close()
+            kind = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise OSError(kind, _NOT_REGULAR, os.fspath(path))
+        return file
 
     def read(self, path: StrPath) -> memoryview:
         with open(path, "rb") as file:

@@ -183,9 +183,9 @@ class _FaultyRandom(_FaultyFile):
         with self._plan.call("size", self.path):
             return self._inner.size()
 
-    def lock(self) -> bool:
+    def lock(self, *, shared: bool = False) -> bool:
         with self._plan.call("lock", self.path):
-            return self._inner.lock()
+            return self._inner.lock(shared=shared)
 
 
 class _FaultyLog(_FaultyFile):

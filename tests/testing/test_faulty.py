@@ -4,22 +4,58 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meridian.fs import FileSystem, LogFile, RandomFile
+from meridian.fs import (
+    FileSystem,
+    LogFile,
+    OsFileSystem,
+    OsLogFile,
+    OsRandomFile,
+    RandomFile,
+    StrPath,
+)
 from meridian.testing import FaultyFileSystem
 from meridian.testing.faults import OPERATIONS
 
 DATA = bytes(range(256))
 
 
+class Remembering(OsFileSystem):
+    """Knows what it opened, so that a test need not close what it only looks at."""
+
+    def __init__(self) -> None:
+        self.opened: list[OsRandomFile | OsLogFile] = []
+
+    def open_append(self, path: StrPath) -> OsLogFile:
+        file = super().open_append(path)
+        self.opened.append(file)
+        return file
+
+    def create(self, path: StrPath) -> OsLogFile:
+        file = super().create(path)
+        self.opened.append(file)
+        return file
+
+    def open_random(
+        self, path: StrPath, *, create: bool = False, direct: bool = False, readonly: bool = False
+    ) -> OsRandomFile:
+        file = super().open_random(path, create=create, direct=direct, readonly=readonly)
+        self.opened.append(file)
+        return file
+
+
 @pytest.fixture
-def fs() -> FaultyFileSystem:
-    return FaultyFileSystem()
+def fs() -> Iterator[FaultyFileSystem]:
+    inner = Remembering()
+    yield FaultyFileSystem(inner)
+    for file in inner.opened:
+        file.close()
 
 
 @pytest.fixture
@@ -262,7 +298,9 @@ def test_a_tear_keeps_what_it_promises_over_short_writes_below(path: Path) -> No
     below.short("pwritev", nbytes=1, times=None)
     fs = FaultyFileSystem(below)
     fs.tear(keep_bytes=5, silent=True)
-    assert fs.open_random(path).pwritev([b"abc", b"", b"defgh"], 0) == 8
+    file = fs.open_random(path)
+    assert file.pwritev([b"abc", b"", b"defgh"], 0) == 8
+    file.close()
     assert path.read_bytes() == b"abcde" + DATA[5:]
     assert below.counts["pwritev"] == 5
 
