@@ -49,6 +49,7 @@ compares this drawing with the classes.
     │   ├── RecordNotFound
     │   ├── RecordTooLarge
     │   ├── StorageClosed
+    │   │   └── PagesLost
     │   └── TruncatedFile
     ├── SubmissionRefused
     ├── SuiteError

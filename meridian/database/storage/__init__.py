@@ -36,6 +36,7 @@ _EXPORTS = {
         "FileLocked",
         "MisdirectedPage",
         "PageOutOfRange",
+        "PagesLost",
         "PinError",
         "PinLeak",
         "PoolExhausted",

@@ -8,7 +8,7 @@ two would leave no frame for each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ __all__ = [
     "SHIFT",
     "Rids",
     "Rows",
+    "as_records",
     "as_rids",
     "as_rows",
     "by_pages",
@@ -43,20 +44,35 @@ SHIFT = np.uint64(16)  # from a packed id to its page
 _MAX_PINNED = 256
 
 
-def as_rows(records: npt.NDArray[np.generic] | Sequence[Buffer]) -> Rows | None:
-    """`records` as uint8 (n, width), or ``None`` if they are not all of one width."""
+def as_records(
+    records: npt.NDArray[np.generic] | Iterable[Buffer],
+) -> npt.NDArray[np.generic] | Sequence[memoryview]:
+    """What has an order and plain bytes, as an array or a sequence; `TypeError` for all else."""
     if isinstance(records, np.ndarray):
         if records.dtype.hasobject:
-            raise TypeError("Expected records of plain bytes, got an array of Python objects")
+            raise TypeError(f"Expected bytes-like records, got {type(records).__name__} of objects")
+        return records
+    if isinstance(records, (bytes, bytearray, memoryview, str, Mapping, Set)) or not isinstance(
+        records, Iterable
+    ):
+        raise TypeError(f"Expected a sequence of records, got one {type(records).__name__}")
+    return [byte_view(record) for record in records]
+
+
+def as_rows(records: npt.NDArray[np.generic] | Sequence[memoryview]) -> Rows | None:
+    """`records` as uint8 (n, width), or ``None`` if they are not all of one width."""
+    if isinstance(records, np.ndarray):
         if records.ndim == 2 and records.dtype == np.uint8:
             return kernels.read_only(np.ascontiguousarray(records))
         if records.ndim != 1:
-            raise ValueError(f"Expected one record per row, got an array of shape {records.shape}")
+            fix = ": pass records.view(np.uint8)" if records.ndim == 2 else ""
+            raise ValueError(
+                f"Expected one record per row, got an array of {records.dtype} "
+                f"of shape {records.shape}{fix}"
+            )
         rows = np.ascontiguousarray(records)
         return kernels.read_only(rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize))
-    if isinstance(records, (bytes, bytearray, memoryview, str)):
-        raise TypeError(f"Expected a sequence of records, got one {type(records).__name__}")
-    views = [byte_view(record) for record in records]
+    views = records
     if not views or len({len(view) for view in views}) > 1:
         return None
     return np.frombuffer(b"".join(views), np.uint8).reshape(len(views), len(views[0]))
@@ -66,7 +82,9 @@ def as_rids(manager: PageManager, rids: npt.NDArray[np.integer] | Sequence[int])
     """`rids` as uint64, each with a page that the file has."""
     given = np.asarray(rids)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise TypeError(f"Expected packed ids in a flat array of ints, got {given.dtype}")
+        raise TypeError(
+            f"Expected packed ids in a flat array of ints, got {given.dtype} of shape {given.shape}"
+        )
     if given.dtype.kind == "i" and given.size and given.min() < 0:
         raise ValueError(f"Expected packed ids of 48 bits, got {given.min()}")
     packed = kernels.read_only(np.ascontiguousarray(given, np.uint64))

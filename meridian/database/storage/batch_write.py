@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from meridian.database.storage.batch_common import (
     SHIFT,
     Rids,
     Rows,
+    as_records,
     as_rids,
     as_rows,
     by_pages,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["delete_many", "insert_many"]
 
 
-def insert_many(manager: PageManager, records: npt.NDArray[np.generic] | Sequence[Buffer]) -> Rids:
+def insert_many(manager: PageManager, given: npt.NDArray[np.generic] | Iterable[Buffer]) -> Rids:
+    records = as_records(given)
     rows = as_rows(records)
     rids = np.zeros(len(records), np.uint64)
     done = 0

@@ -7,19 +7,28 @@ Processing*, 13.4; Petrov, *Database Internals*, ch. 5).
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from meridian.database.storage.errors import PageOutOfRange, PinError, PinLeak, StorageClosed
-from meridian.database.storage.frame_table import FrameTable
+from meridian.database.storage.errors import (
+    PageOutOfRange,
+    PagesLost,
+    PinError,
+    PinLeak,
+    StorageClosed,
+)
+from meridian.database.storage.frame_table import FrameTable, check_frames
 from meridian.database.storage.latch import Latch
 from meridian.database.storage.loader import Loader
-from meridian.database.storage.page import PageType
-from meridian.database.storage.page_file import PageFile, as_int
+from meridian.database.storage.page import PageType, as_int
+from meridian.database.storage.page_file import PageFile
 from meridian.database.storage.pinned_page import PinnedPage
 from meridian.database.storage.policies import GHOSTS, Clock
 from meridian.database.storage.pool_stats import PoolStatistics, PoolStats
@@ -59,8 +68,7 @@ class BufferPool:
         pool. `checked=False` gives out views that outlive their pin: faster, for code that is
         known to behave.
         """
-        if as_int(frames, "frames") < 1:
-            raise ValueError(f"Expected at least 1 frame, got {frames}")
+        frames = check_frames(frames, file.page_size)
         self.file = file
         self.frames = frames
         self.checked = checked
@@ -70,6 +78,7 @@ class BufferPool:
         self._table = FrameTable(frames, file.page_size, policy, file.page_count)
         self._writer = WriteBack(file, self._table, latch, self.stats, before_flush)
         self._loader = Loader(file, self._table, latch, self.stats, self._writer)
+        self._changeable = not file.readonly  # until the pool is closed
         self._leaked: list[int] = []  # appending is atomic, and a finalizer must not wait
         # The hit path's own names, one attribute away.
         self._acquire = self.latch.acquire
@@ -119,18 +128,26 @@ class BufferPool:
     ) -> None:
         """Give up one pin on each frame from `fetch_many`, marking their pages dirty if `dirty`.
 
-        Raises `PinError`, and gives up none, if a frame has fewer pins than it is named.
+        Raises `PinError`, and gives up none, if a frame has fewer pins than it is named; with
+        `dirty` also `StorageClosed` after `close`, and `io.UnsupportedOperation` if the file is
+        read-only.
         """
+        if dirty and not self._changeable:
+            self._refuse_change()
         given_up: dict[int, int] = {}
         for frame in _int_list(frames, "frames"):
             given_up[frame] = given_up.get(frame, 0) + 1
         with self.latch:
             for frame, count in given_up.items():
                 if not 0 <= frame < self.frames:
-                    raise PinError(-1, f"there is no frame {frame}: the pool has {self.frames}")
-                if self._loader.user_pins(frame) < count:
+                    raise PinError(None, f"there is no frame {frame}: the pool has {self.frames}")
+                pins = self._loader.user_pins(frame)
+                if pins < count:
                     page_id = self._table.page_of[frame]
-                    raise PinError(page_id, f"frame {frame} is not pinned {count} times")
+                    raise PinError(
+                        page_id if page_id >= 0 else None,
+                        f"frame {frame} has {pins} pin{'s' * (pins != 1)}, not {count}",
+                    )
             for frame, count in given_up.items():
                 self._pins[frame] -= count
                 if dirty:
@@ -142,7 +159,8 @@ class BufferPool:
 
     def new_pages(self, count: int, page_type: PageType = PageType.DATA) -> list[PinnedPage]:
         """`count` new pages at once, formatted and written in one go. All or none."""
-        if as_int(count, "count") < 1:
+        count = as_int(count, "count")
+        if count < 1:
             raise ValueError(f"Expected count >= 1, got {count}")
         created = self._loader.create(count, PageType(page_type))
         return [PinnedPage(self, page_id, frame) for page_id, frame in created]
@@ -182,14 +200,19 @@ class BufferPool:
         """Flush and end. Leaves the file open. A second call does nothing.
 
         Raises `PinLeak` if pages are still pinned, after everything was written. If writing
-        fails, the error comes out and the pool stays open, so that nothing is lost.
+        fails, the error comes out and the pool stays open, so that nothing is lost; but if the
+        file was closed before, `PagesLost` names the changed pages, and the pool is closed.
         """
         if self.closed:
             return
+        lost = self._drop_changes() if self.file.closed else []
         pins = None
         while pins is None:  # other threads may still be changing pages
             self.flush_all()
             pins = self._loader.shut()
+        self._changeable = False
+        if lost:
+            raise PagesLost(self.file.path, lost)
         if pins:
             raise PinLeak(pins)
 
@@ -277,6 +300,30 @@ class BufferPool:
         if self.closed:
             raise StorageClosed("The buffer pool")
 
+    def _drop_changes(self) -> list[int]:
+        """Forget what can be written nowhere; return the pages concerned."""
+        with self.latch:
+            changed = [(page, f) for page, f in self._frame_of.items() if self._dirty[f]]
+            for _, frame in changed:
+                self._dirty[frame] = 0
+        return sorted(page_id for page_id, _ in changed)
+
+    def _refuse_change(self) -> NoReturn:
+        self._check_open()
+        raise io.UnsupportedOperation(f"{self.file.path} is open read-only")
+
+    def __del__(self) -> None:
+        loader: Loader | None = getattr(self, "_loader", None)  # none if there was no memory
+        if loader is not None and not loader.closed and 1 in self._table.dirty:
+            count = self._table.dirty.count(1)
+            lost = "1 changed page is lost" if count == 1 else f"{count} changed pages are lost"
+            warnings.warn(
+                f"{self.file.path} was never closed: {lost}",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
     def __enter__(self) -> BufferPool:
         return self
 
@@ -291,6 +338,8 @@ class BufferPool:
 
 def _int_list(values: npt.NDArray[np.integer] | Sequence[int], name: str) -> list[int]:
     array = np.asarray(values)
+    if array is not values and any(isinstance(value, (bool, np.bool_)) for value in values):
+        array = np.zeros(array.shape, np.bool_)  # a bool among ints counts as one of them
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(f"Expected {name} as a flat array of ints, got {array.dtype}{array.shape}")
     result: list[int] = array.tolist()

@@ -17,6 +17,7 @@
     ├── RecordTooLarge     (ValueError)
     ├── RecordNotFound     (LookupError)
     └── StorageClosed      (ValueError)
+        └── PagesLost
 
 In parentheses: the builtin that catches it as well.
 """
@@ -24,7 +25,7 @@ In parentheses: the builtin that catches it as well.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from meridian.errors import MeridianError
 
@@ -38,6 +39,7 @@ __all__ = [
     "FileLocked",
     "MisdirectedPage",
     "PageOutOfRange",
+    "PagesLost",
     "PinError",
     "PinLeak",
     "PoolExhausted",
@@ -65,10 +67,13 @@ class CorruptPage(StorageError):
 class BadMagic(CorruptPage):
     """The page, or the whole file, does not begin with the format's signature."""
 
-    def __init__(self, page_id: int, found: bytes) -> None:
+    def __init__(self, page_id: int, found: bytes, path: str | os.PathLike[str] = "") -> None:
         self.found = found
+        self.path = os.fspath(path)
         shown = found.hex(" ") if found else "nothing"
         super().__init__(page_id, f"expected magic 4f 4f 52 31, found {shown}")
+        if self.path:
+            self.args = (f"{self.path} is not a page file: {self.reason}",)
 
 
 class ChecksumMismatch(CorruptPage):
@@ -129,11 +134,17 @@ class BadFormat(StorageError, ValueError):
 
 
 class FileLocked(StorageError, BlockingIOError):
-    """Another opener, in this process or another, holds the file."""
+    """Another opener holds the file; `here` says whether it is in this very process."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, here: bool = False) -> None:
         self.path = os.fspath(path)
-        super().__init__(f"{self.path} is open elsewhere: close it there first")
+        self.here = here
+        super().__init__(
+            f"{self.path} is open in this process already (a notebook cell run twice?): "
+            "close() it first"
+            if here
+            else f"{self.path} is open in another process: close it there first"
+        )
 
 
 class PageOutOfRange(StorageError, IndexError):
@@ -154,18 +165,26 @@ class PoolExhausted(StorageError, RuntimeError):
         self.pins = dict(pins)
         self.needed = needed
         super().__init__(
-            f"Need {needed} free frames, but of {frames} these pages are pinned "
+            f"Need {_count(needed, 'frame')}, the pool has {frames}: open a larger pool"
+            if needed > frames
+            else f"Need {_count(needed, 'free frame')}, but of {frames} these pages are pinned "
             f"(page: pins): {_some(self.pins)}; unpin some or open a larger pool"
         )
 
 
 class PinError(StorageError, ValueError):
-    """A pin was used or released after its end, never taken, or is still needed."""
+    """A pin was used or released after its end, never taken, or is still needed.
 
-    def __init__(self, page_id: int, reason: str) -> None:
+    `page_id` is ``None`` where no page is concerned, but a frame.
+    """
+
+    def __init__(self, page_id: int | None, reason: str) -> None:
         self.page_id = page_id
         self.reason = reason
-        super().__init__(f"Page {page_id}: {reason}")
+        if page_id is None:
+            super().__init__(reason[:1].upper() + reason[1:])
+        else:
+            super().__init__(f"Page {page_id}: {reason}")
 
 
 class PinLeak(StorageError, RuntimeError):
@@ -200,9 +219,26 @@ class RecordNotFound(StorageError, LookupError):
 class StorageClosed(StorageError, ValueError):
     """The file, pool or manager has been closed."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, consequence: str = "") -> None:
         self.what = what
-        super().__init__(f"{what} is closed")
+        super().__init__(f"{what} is closed" + (f": {consequence}" if consequence else ""))
+
+
+class PagesLost(StorageClosed):
+    """The file was closed under a pool with changed pages, which can be written nowhere."""
+
+    def __init__(self, path: str | os.PathLike[str], page_ids: Sequence[int]) -> None:
+        self.page_ids = tuple(page_ids)
+        shown = ", ".join(map(str, self.page_ids[:16])) + (", ..." if self.page_ids[16:] else "")
+        super().__init__(
+            os.fspath(path),
+            f"the changes of {_count(len(self.page_ids), 'page')} are lost ({shown}); "
+            "close the pool before its file",
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _some(pins: Mapping[int, int], limit: int = 16) -> str:

@@ -69,7 +69,7 @@ class FileHeader:
         for a sound file of another page size or version, `CorruptPage` for anything else.
         """
         if bytes(head[:4]) != MAGIC:
-            raise BadMagic(0, bytes(head[:4]))
+            raise BadMagic(0, bytes(head[:4]), path)
         if len(head) < page_size:
             found = _other_page_size(head, page_size)
             if not found:

@@ -15,10 +15,12 @@ from contextlib import suppress
 import numpy as np
 import numpy.typing as npt
 
+from meridian.database.storage.page import as_int
 from meridian.database.storage.policies import Policy, make_policy
 
-__all__ = ["FrameTable"]
+__all__ = ["FrameTable", "check_frames"]
 
+_MAX_FRAMES = 2**31 - 1  # the page table has 32 bits per page, with a sign
 _HUGE_PAGE = 1 << 21
 
 
@@ -99,12 +101,27 @@ class FrameTable:
         heapq.heappush(self.free, frame)
 
 
+def check_frames(frames: int, page_size: int) -> int:
+    """`frames` as int; `ValueError` unless a pool can have so many."""
+    frames = as_int(frames, "frames")
+    if frames < 1:
+        raise ValueError(f"Expected at least 1 frame, got {frames}")
+    if frames > _MAX_FRAMES:
+        raise ValueError(
+            f"Expected at most {_MAX_FRAMES} frames, got {frames}: {frames * page_size} bytes"
+        )
+    return frames
+
+
 def _map_memory(size: int) -> mmap.mmap:
     """Private memory, page-aligned. In huge pages where the system has them: a first touch of a
     small page costs more than filling it."""
     if size >= _HUGE_PAGE:
         size += -size % _HUGE_PAGE  # only then Linux aligns it, and uses huge pages to its end
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(f"No {size} bytes of memory for the frames: {error}") from None
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # advice: a kernel without huge pages refuses it
             memory.madvise(mmap.MADV_HUGEPAGE)

@@ -124,7 +124,9 @@ class Loader:
                 self._latch.wait()
             if frame is not None:
                 if table.pins[frame]:
-                    raise PinError(page_id, f"has {table.pins[frame]} pins, so it cannot be freed")
+                    pins = table.pins[frame]
+                    count = f"{pins} pin{'s' * (pins > 1)}"
+                    raise PinError(page_id, f"it has {count}, so it cannot be freed")
                 table.unmap(page_id)
                 table.pins[frame] = 1
             self._transit.add(page_id)
@@ -176,7 +178,7 @@ class Loader:
             for page_id in page_ids:
                 frame = table.frame_of.get(page_id, -1)
                 if frame >= 0 and table.pins[frame]:
-                    raise PinError(page_id, "was freed in the file while the pool had it pinned")
+                    raise PinError(page_id, "it was freed in the file while it was pinned here")
                 if frame >= 0:
                     table.unmap(page_id)
                     table.policy.drop(frame, page_id)
@@ -205,7 +207,9 @@ class Loader:
             self._pin(pinned, -1)
             if not (self._transit or self._reserved or self._writer.in_flight):
                 self._stats.exhausted += 1
-                raise PoolExhausted(len(table.page_of), self.pinned(), len(missing) + extra)
+                pins = self.pinned()
+                needed = sum(page_id not in pins for page_id in wanted) + extra
+                raise PoolExhausted(len(table.page_of), pins, needed)
             self._latch.wait()  # frames in I/O may become free
 
     def _take(self, count: int, claim: _Claim) -> bool:

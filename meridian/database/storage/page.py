@@ -12,8 +12,11 @@ from the right one (Petrov, *Database Internals*, ch. 3).
 
 from __future__ import annotations
 
+import operator
+import re
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -62,6 +65,8 @@ TOMBSTONE = 0xFFFF
 USABLE = PAGE_SIZE - HEADER_SIZE
 MAX_INLINE = USABLE - SLOT_SIZE
 
+_REFERENCES = re.compile("[O&XPz]")  # in a buffer's format: objects, pointers, functions
+_FIELD_NAMES = re.compile(":[^:]*:")
 _HEADER = struct.Struct("<4sIBHHI")
 _CHECKED_BEFORE = 13  # the checksum's own place is bytes 13..16
 _CHECKSUM = struct.Struct("<I")
@@ -92,12 +97,12 @@ class PageHeader:
     checksum: int = 0
 
     def pack(self) -> bytes:
-        """The 17 bytes; `ValueError` if a field does not fit its width."""
+        """The 17 bytes; `ValueError` if there is no such type, or a field exceeds its width."""
         try:
             return _HEADER.pack(
                 MAGIC,
                 self.page_id,
-                self.page_type,
+                PageType(self.page_type),
                 self.record_count,
                 self.free_space_offset,
                 self.checksum,
@@ -108,7 +113,7 @@ class PageHeader:
     def pack_into(self, buf: bytearray | memoryview) -> None:
         """Write the 17 bytes at the start of `buf`."""
         packed = self.pack()
-        view = byte_view(buf)
+        view = writable_view(buf, "a header's place")
         if len(view) < HEADER_SIZE:
             raise ValueError(f"Expected at least {HEADER_SIZE} bytes for a header, got {len(view)}")
         view[:HEADER_SIZE] = packed
@@ -139,10 +144,7 @@ def page_checksum(page: Buffer) -> int:
 
 def seal(page: bytearray | memoryview) -> int:
     """Compute the checksum of `page`, store it in the header, return it."""
-    view = _page_view(page)
-    if view.readonly:
-        raise TypeError("Expected a writable page to seal, got a read-only buffer")
-    return seal_view(view)
+    return seal_view(_page_view(page, "a page to seal"))
 
 
 def seal_view(view: memoryview) -> int:
@@ -159,7 +161,7 @@ def verify(page: Buffer, page_id: int) -> PageHeader:
     `BadPageType`.
     """
     view = _page_view(page)
-    check_page(view, page_id)
+    check_page(view, as_int(page_id, "page_id"))
     return PageHeader.unpack(view)
 
 
@@ -180,10 +182,8 @@ def check_page(view: memoryview, page_id: int) -> int:
 
 def format_page(page: bytearray | memoryview, page_id: int, page_type: PageType) -> None:
     """Make `page` an empty page: zeroed body, header, no records. Not sealed."""
-    view = _page_view(page)
-    if view.readonly:
-        raise TypeError("Expected a writable page to format, got a read-only buffer")
-    format_view(view, page_id, page_type)
+    view = _page_view(page, "a page to format")
+    format_view(view, page_id, PageType(page_type))
 
 
 def format_view(view: memoryview, page_id: int, page_type: int) -> None:
@@ -198,8 +198,7 @@ def format_view(view: memoryview, page_id: int, page_type: int) -> None:
 
 def check_page_size(page_size: int) -> int:
     """Return `page_size`, or raise `ValueError` unless it is a power of two from 512 to 32768."""
-    if isinstance(page_size, bool) or not isinstance(page_size, int):
-        raise TypeError(f"Expected page_size as int, got {type(page_size).__name__}")
+    page_size = as_int(page_size, "page_size")
     if not MIN_PAGE_SIZE <= page_size <= MAX_PAGE_SIZE or page_size & (page_size - 1):
         raise ValueError(
             f"Expected page_size a power of two, {MIN_PAGE_SIZE}..{MAX_PAGE_SIZE}, got {page_size}"
@@ -212,23 +211,55 @@ def max_inline(page_size: int) -> int:
     return page_size - HEADER_SIZE - SLOT_SIZE
 
 
+def as_int(value: int, name: str) -> int:
+    """`value` as Python's own int, NumPy's being as narrow as they are; `TypeError` if it is none.
+
+    Of the arithmetic on ids and offsets none may wrap, so every public function converts first.
+    """
+    if type(value) is int:
+        return value
+    if not isinstance(value, bool):
+        with suppress(TypeError):  # NumPy's bool and floats
+            return operator.index(value)
+    raise TypeError(f"Expected {name} as int, got {type(value).__name__}")
+
+
 def byte_view(buf: Buffer) -> memoryview:
     """`buf` as a flat view of bytes; what cannot be viewed in place is copied.
 
-    Raises `TypeError` if `buf` is not bytes-like.
+    Raises `TypeError` if `buf` is not bytes-like, or holds references rather than values.
     """
     try:
         # A view is passed on as it is: when its owner releases it, we lose it too.
         view = buf if type(buf) is memoryview else memoryview(buf)
-    except TypeError:
-        raise TypeError(f"Expected bytes-like, got {type(buf).__name__}") from None
-    if not view.c_contiguous:
-        return memoryview(view.tobytes())
-    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
+    except (TypeError, ValueError):  # NumPy has items that it does not lend, such as dates
+        raise TypeError(f"Expected bytes-like, got {_kind(buf)}") from None
+    if view.format == "B":
+        if view.ndim == 1 and view.c_contiguous:
+            return view
+    elif _REFERENCES.search(_FIELD_NAMES.sub("", view.format)):
+        raise TypeError(f"Expected bytes-like, got {_kind(buf)}")
+    return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
 
 
-def _page_view(page: Buffer) -> memoryview:
-    view = byte_view(page)
+def writable_view(buf: Buffer, what: str) -> memoryview:
+    """`byte_view` of a buffer to change in place; `TypeError` naming `what` if that cannot be."""
+    view = byte_view(buf)
+    if view.readonly:
+        whole = memoryview(buf)
+        fault = "a read-only buffer" if whole.c_contiguous else "one with gaps between its bytes"
+        raise TypeError(f"Expected {what} in a writable, contiguous buffer, got {fault}")
+    return view
+
+
+def _kind(buf: object) -> str:
+    """How to call `buf` in a message: its type, and what its items are."""
+    dtype = getattr(buf, "dtype", None)
+    return type(buf).__name__ + (f" of {dtype}" if dtype is not None else "")
+
+
+def _page_view(page: Buffer, to_change: str = "") -> memoryview:
+    view = writable_view(page, to_change) if to_change else byte_view(page)
     if len(view) <= HEADER_SIZE:
         raise ValueError(f"Expected a page, got only {len(view)} bytes")
     return view

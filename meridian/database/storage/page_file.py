@@ -20,14 +20,16 @@ from meridian.database.storage.page import (
     PAGE_SIZE,
     Buffer,
     PageType,
+    as_int,
     byte_view,
     check_page,
     check_page_size,
     seal_view,
+    writable_view,
 )
 from meridian.database.storage.page_io import IOV_MAX, PageIo, runs
 from meridian.database.storage.page_space import PageSpace
-from meridian.fs import FileSystem, OsFileSystem, StrPath
+from meridian.fs import FileSystem, OsFileSystem, StrPath, locked_here
 
 __all__ = ["PageFile"]
 
@@ -55,6 +57,7 @@ class PageFile:
     ) -> None:
         """Open the page file at `path`, or make it if `create` and there is none.
 
+        `readonly` files may be open several times at once, all others only once.
         `direct` bypasses the system's page cache: buffers must then be aligned, as a pool's are.
         `repair` cuts off a last page that is not whole instead of refusing the file.
 
@@ -71,9 +74,9 @@ class PageFile:
         create = create and not readonly
         file = self._fs.open_random(self.path, create=create, direct=direct, readonly=readonly)
         try:
-            if not file.lock():
-                raise FileLocked(self.path)
-            self._io = PageIo(file, self.path, page_size, self.stats)
+            if not file.lock(shared=readonly):
+                raise FileLocked(self.path, here=locked_here(self.path))
+            self._io = PageIo(file, self.path, self.page_size, self.stats)
             self._space = PageSpace(self._io)
             size = file.size()
             self._created = create and size == 0
@@ -105,6 +108,11 @@ class PageFile:
         return self._space.header.free_count
 
     @property
+    def damaged(self) -> tuple[int, ...]:
+        """Free pages that an allocation found damaged, and left out. They held no data."""
+        return tuple(self._space.damaged)
+
+    @property
     def closed(self) -> bool:
         return self._closed
 
@@ -114,7 +122,7 @@ class PageFile:
         Raises `PageOutOfRange`, `CorruptPage`, `TruncatedFile`, `OSError`; the content of `into`
         is then undefined. `verify=False` skips the checks, for tools that look at damage.
         """
-        self._check_id(page_id)
+        page_id = self._check_id(page_id)
         view = self._check_buffer(into, writable=True)
         self._io.read(page_id, (view,), pages=1)
         if verify:
@@ -124,33 +132,34 @@ class PageFile:
         self, page_ids: Sequence[int], into: Sequence[memoryview], *, verify: bool = True
     ) -> None:
         """Read many pages, neighbours in one call; then verify each. Errors as in `read_page`."""
-        views = self._check_batch(page_ids, into, writable=True)
-        for first, members in runs(page_ids):
+        ids, views = self._check_batch(page_ids, into, writable=True)
+        for first, members in runs(ids):
             self._io.read(first, [views[i] for i in members], pages=len(members))
         if verify:
-            for page_id, view in zip(page_ids, views, strict=True):
+            for page_id, view in zip(ids, views, strict=True):
                 check_page(view, page_id)
 
     def write_page(self, page_id: int, page: Buffer) -> None:
         """Seal `page` (page_size bytes, in place if writable) and write it. Does not fsync.
 
         The header inside `page` is the caller's: a page that claims another id is written, and
-        found out when it is read. Raises `PageOutOfRange`, `OSError`, and `io.UnsupportedOperation`
-        if the file is read-only.
+        found out when it is read. A free page that is written is in use again: the next
+        allocation to come upon it leaves it alone. Raises `PageOutOfRange`, `OSError`, and
+        `io.UnsupportedOperation` if the file is read-only.
         """
         self.write_pages((page_id,), (page,))
 
     def write_pages(self, page_ids: Sequence[int], pages: Sequence[Buffer]) -> None:
         """Seal and write many pages, neighbours in one call. An `OSError` leaves some written."""
         self._check_writable()
-        views = self._check_batch(page_ids, pages, writable=False)
+        ids, views = self._check_batch(page_ids, pages, writable=False)
         for i, view in enumerate(views):
             if view.readonly:  # seal a copy, aligned as direct I/O wants it
                 views[i] = memoryview(mmap.mmap(-1, self.page_size))
                 views[i][:] = view
             seal_view(views[i])
         self._mark()
-        for first, members in runs(page_ids):
+        for first, members in runs(ids):
             self._io.write(first, [views[i] for i in members], pages=len(members))
 
     def allocate_page(self, page_type: PageType = PageType.DATA) -> int:
@@ -160,12 +169,15 @@ class PageFile:
     def allocate_pages(self, count: int, page_type: PageType = PageType.DATA) -> list[int]:
         """Allocate `count` pages: free ones first, the last freed first, then the file grows.
 
-        After an error nothing is allocated and the file ends where it did.
+        A free page that turns out damaged is never used again: it is noted in `damaged`, and the
+        free list is rebuilt without it. After an error nothing is allocated and the file ends
+        where it did.
         """
         page_type = PageType(page_type)
         if page_type in (PageType.FILE_HEADER, PageType.FREE):
             raise ValueError(f"Expected a type for a page in use, got {page_type.name}")
-        if as_int(count, "count") < 0:
+        count = as_int(count, "count")
+        if count < 0:
             raise ValueError(f"Expected count >= 0, got {count}")
         self._check_writable()
         self._mark()
@@ -180,7 +192,8 @@ class PageFile:
         `fill(page_ids)` returns the pages, headers included; they are sealed here. Free pages are
         not used. After an error the file ends where it did.
         """
-        if not 0 < as_int(count, "count") <= IOV_MAX:
+        count = as_int(count, "count")
+        if not 0 < count <= IOV_MAX:
             raise ValueError(f"Expected 1 to {IOV_MAX} pages, got {count}")
         self._check_writable()
         self._mark()
@@ -202,7 +215,8 @@ class PageFile:
         `CorruptPage` if the page is unreadable.
         """
         self._check_writable()
-        if as_int(page_id, "page_id") == 0:
+        page_id = as_int(page_id, "page_id")
+        if page_id == 0:
             raise ValueError("Page 0 is the file header and cannot be freed")
         if not 0 < page_id < self.page_count:
             raise ValueError(f"Page {page_id} is not allocated: the file has {self.page_count}")
@@ -218,12 +232,13 @@ class PageFile:
 
     def set_root(self, i: int, value: int) -> None:
         """Set root `i`; on disk with the next `sync` or `close`."""
-        if not 0 <= as_int(value, "value") < 2**64:
+        i, value = _root(i), as_int(value, "value")
+        if not 0 <= value < 2**64:
             raise ValueError(f"Expected a root value of 64 bits, got {value}")
         self._check_writable()
         self._mark()
         with self._lock:
-            self._space.header.roots[_root(i)] = int(value)
+            self._space.header.roots[i] = value
 
     def sync(self) -> None:
         """Return once everything written so far is on the device."""
@@ -290,41 +305,38 @@ class PageFile:
         if self.readonly:
             raise io.UnsupportedOperation(f"{self.path} is open read-only")
 
-    def _check_id(self, page_id: int) -> None:
+    def _check_id(self, page_id: int) -> int:
+        """`page_id` as Python's int, for a page that the open file has."""
         self._check_open()
-        if not 0 < as_int(page_id, "page_id") < self.page_count:
+        page_id = as_int(page_id, "page_id")
+        if not 0 < page_id < self.page_count:
             raise PageOutOfRange(page_id, self.page_count)
+        return page_id
 
     def _check_buffer(self, page: Buffer, *, writable: bool) -> memoryview:
         view = byte_view(page)
         if writable and view.readonly:
-            raise TypeError("Expected a writable, contiguous buffer for a page")
+            writable_view(page, "a page")  # raises, and names the fault
         if len(view) != self.page_size:
             raise ValueError(f"Expected a page of {self.page_size} bytes, got {len(view)}")
         return view
 
     def _check_batch(
         self, page_ids: Sequence[int], pages: Sequence[Buffer], *, writable: bool
-    ) -> list[memoryview]:
+    ) -> tuple[list[int], list[memoryview]]:
         if len(page_ids) != len(pages):
             raise ValueError(f"Expected as many pages as ids, got {len(pages)} and {len(page_ids)}")
         self._check_open()
         end = self.page_count
-        for page_id in page_ids:
-            if not (type(page_id) is int and 0 < page_id < end):
-                self._check_id(page_id)
-        return [self._check_buffer(page, writable=writable) for page in pages]
-
-
-def as_int(value: int, name: str) -> int:
-    if type(value) is int:
-        return value
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"Expected {name} as int, got {type(value).__name__}")
-    return int(value)
+        ids = [
+            page_id if type(page_id) is int and 0 < page_id < end else self._check_id(page_id)
+            for page_id in page_ids
+        ]
+        return ids, [self._check_buffer(page, writable=writable) for page in pages]
 
 
 def _root(i: int) -> int:
-    if not 0 <= as_int(i, "root") < ROOT_COUNT:
+    i = as_int(i, "root")
+    if not 0 <= i < ROOT_COUNT:
         raise ValueError(f"Expected a root from 0 to {ROOT_COUNT - 1}, got {i}")
     return i

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from meridian.database.storage.buffer_pool import BufferPool
-from meridian.database.storage.errors import PinLeak
+from meridian.database.storage.errors import PagesLost, PinLeak
+from meridian.database.storage.frame_table import check_frames
 from meridian.database.storage.free_space import FreeSpaceMap
 from meridian.database.storage.heap import Heap, PageInfo
 from meridian.database.storage.page import (
@@ -18,9 +19,12 @@ from meridian.database.storage.page import (
     SLOT_SIZE,
     Buffer,
     PageType,
+    as_int,
     byte_view,
+    check_page_size,
 )
-from meridian.database.storage.page_file import PageFile, as_int
+from meridian.database.storage.page_file import PageFile
+from meridian.database.storage.policies import check_policy
 from meridian.database.storage.rid import RecordId
 from meridian.database.storage.survey import survey
 from meridian.fs import FileSystem, StrPath
@@ -66,17 +70,19 @@ class PageManager:
         take no new records, and reading from them raises `CorruptPage`.
         """
         self.reuse_slots = bool(reuse_slots)
+        # Before there is a file: what cannot be opened leaves none behind.
+        check_policy(policy), check_frames(frames, check_page_size(page_size))
         self.file = PageFile(path, page_size, create=create, fs=fs)
         try:
             self.pool = BufferPool(self.file, frames, policy)
             self._space = FreeSpaceMap(self.file.page_count)
-            self.damaged: tuple[int, ...] = survey(self.file, self._space, reuse_slots)
+            self._damaged = survey(self.file, self._space, reuse_slots)
         except BaseException:
             self.file.close()
             raise
         self._heap = Heap(self.pool, self._space, reuse_slots=reuse_slots)
         self._batch_turn = threading.RLock()
-        self._page_size = page_size
+        self._page_size = self.file.page_size
         # The hit path's own names, one attribute away.
         self._latch = self.pool.latch
         self._acquire = self.pool.latch.acquire
@@ -89,16 +95,20 @@ class PageManager:
         self._touch = table.policy.touch
         self._stats = self.pool.stats
 
+    @property
+    def damaged(self) -> tuple[int, ...]:
+        """Pages that could not be read: on opening, or when one was to be used again."""
+        return tuple(dict.fromkeys(self._damaged + self.file.damaged))
+
     def get(self, rid: RecordId) -> bytes | None:
         """The record under `rid`, or ``None`` if there is none.
 
-        Raises `PageOutOfRange` for a page that the file does not have, `BadPageType` for one that
-        holds no records, `CorruptPage` for damage.
+        Here and below `rid` is a `RecordId` or a plain tuple ``(page_id, slot)``, of Python's or
+        NumPy's integers; anything else is a `TypeError`. Raises `PageOutOfRange` for a page that
+        the file does not have, `BadPageType` for one that holds no records, `CorruptPage` for
+        damage.
         """
-        try:
-            page_id, slot = rid
-        except (TypeError, ValueError):
-            page_id, slot = _parts(rid)
+        page_id, slot = rid if type(rid) is RecordId else _parts(rid)
         if type(page_id) is not int or type(slot) is not int:
             page_id, slot = _parts(rid)
         self._acquire()
@@ -166,19 +176,20 @@ class PageManager:
 
     def compact(self, page_id: int) -> int:
         """Make all free bytes of data page `page_id` contiguous; return how many were gained."""
-        return self._heap.compact(page_id)
+        return self._heap.compact(as_int(page_id, "page_id"))
 
     def page_info(self, page_id: int) -> PageInfo:
         """Slots, records and free space of data page `page_id`."""
-        return self._heap.info(page_id)
+        return self._heap.info(as_int(page_id, "page_id"))
 
     def insert_many(
-        self, records: npt.NDArray[np.generic] | Sequence[Buffer]
+        self, records: npt.NDArray[np.generic] | Iterable[Buffer]
     ) -> npt.NDArray[np.uint64]:
         """Store many records; return their packed ids, uint64 (n,), in order.
 
         `records` is an array, one record per row (structured or other fixed-size items, or uint8
-        of shape (n, width)), or a sequence of bytes-like objects. All or none: after an error
+        of shape (n, width)), or bytes-like objects in an order, from a generator too; but no
+        dict, and no set. All or none: after an error
         the batch is taken back, and if the disk refuses even that, a note on the error says how
         many records stay.
         """
@@ -232,11 +243,12 @@ class PageManager:
         """Flush, close pool and file. A second call does nothing.
 
         If writing fails, the error comes out and everything stays open, so that nothing is lost.
-        Raises `PinLeak`, all closed, if pages are still pinned.
+        Raises `PinLeak`, all closed, if pages are still pinned, and `PagesLost` if `file` was
+        closed before.
         """
         try:
             self.pool.close()
-        except PinLeak:
+        except (PinLeak, PagesLost):
             self.file.close()
             raise
         self.file.close()
@@ -256,5 +268,5 @@ class PageManager:
 def _parts(rid: RecordId) -> tuple[int, int]:
     """Page and slot of a record id, or of a plain pair; `TypeError` for anything else."""
     if not isinstance(rid, tuple) or len(rid) != 2:
-        raise TypeError(f"Expected a RecordId, got {rid!r}")
+        raise TypeError(f"Expected a RecordId or a tuple (page_id, slot), got {rid!r}")
     return as_int(rid[0], "page_id"), as_int(rid[1], "slot")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from meridian.database.storage.errors import (
@@ -44,13 +44,14 @@ class PageSpace:
     file's lock guards it.
     """
 
-    __slots__ = ("_io", "_scratch", "header")
+    __slots__ = ("_io", "_scratch", "damaged", "header")
 
     def __init__(self, io: PageIo) -> None:
         self._io = io
         # Page-aligned, so that it also serves direct I/O.
         self._scratch = memoryview(mmap.mmap(-1, max(MAX_PAGE_SIZE, io.page_size * _BATCH)))
         self.header = FileHeader(io.page_size)
+        self.damaged: list[int] = []  # free pages found unreadable, each once
 
     def create(self) -> None:
         """Write page 0 of a new file."""
@@ -60,7 +61,7 @@ class PageSpace:
         """Read page 0 of a file of `size` bytes; return whether its ragged end was cut off."""
         page_size = self._io.page_size
         if size == 0:
-            raise BadMagic(0, b"")
+            raise BadMagic(0, b"", self._io.path)
         head = self._scratch[: min(size, MAX_PAGE_SIZE)]
         self._read_head(head)
         self.header = FileHeader.read_from(head, page_size, self._io.path)
@@ -97,9 +98,16 @@ class PageSpace:
     def allocate(self, count: int, page_type: PageType) -> list[int]:
         """Take `count` pages, free ones first, and write them empty."""
         page_ids: list[int] = []
+        refused: set[int] = set()
         try:
             while len(page_ids) < count and self.header.free_head:
-                page_ids.append(self._take_free(page_type))
+                try:
+                    page_ids.append(self._take_free(page_type))
+                except CorruptPage as error:
+                    # One bad page must not stop all others. One that comes back says that pages
+                    # do not keep what is written to them: the file then grows.
+                    self._link_all(() if error.page_id in refused else self._scan_free())
+                    refused.add(error.page_id)
             while len(page_ids) < count:
                 page_ids += self._extend(min(count - len(page_ids), _BATCH), page_type)
         except BaseException:
@@ -120,21 +128,29 @@ class PageSpace:
     def rebuild_free_list(self) -> bool:
         """Make the free list hold exactly the pages of type FREE; return whether it did not."""
         free = self._scan_free()
-        if len(self._walk(free)) == len(free):
+        if self._walk(free) == free.keys():
             self.header.free_count = len(free)
             return False
-        self.header.free_head = 0
-        self.header.free_count = 0
-        for page_id in sorted(free, reverse=True):
-            self._link(page_id)
+        self._link_all(free)
         return True
+
+    def _link_all(self, page_ids: Iterable[int]) -> None:
+        """Make the free list hold exactly `page_ids`, the lowest first."""
+        self.header.free_head = self.header.free_count = 0
+        for page_id in sorted(page_ids, reverse=True):
+            self._link(page_id)
 
     def _take_free(self, page_type: PageType) -> int:
         page_id = self.header.free_head
         page = self._scratch[: self._io.page_size]
         self._io.read(page_id, [page])
-        found = check_page(page, page_id)
-        if found != PageType.FREE:
+        try:
+            found = check_page(page, page_id)
+        except CorruptPage:
+            if page_id not in self.damaged:
+                self.damaged.append(page_id)
+            raise
+        if found != PageType.FREE:  # it was written, so it is in use
             raise BadPageType(page_id, found, "a free page, as the free list says")
         (following,) = _NEXT.unpack_from(page, HEADER_SIZE)
         if following >= self.header.page_count or following == page_id:
@@ -192,11 +208,11 @@ class PageSpace:
                         (free[first + i],) = _NEXT.unpack_from(page, HEADER_SIZE)
         return free
 
-    def _walk(self, free: dict[int, int]) -> set[int]:
-        """The pages reached from the list's head, as long as they are free and new."""
+    def _walk(self, free: dict[int, int]) -> set[int] | None:
+        """The pages reached from the list's head, ``None`` if it leaves `free` or has a circle."""
         chain: set[int] = set()
         page_id = self.header.free_head
         while page_id in free and page_id not in chain:
             chain.add(page_id)
             page_id = free[page_id]
-        return chain if page_id == 0 else set()
+        return chain if page_id == 0 else None

@@ -7,7 +7,7 @@ from pickle import PickleBuffer
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from meridian.database.storage.errors import PinError
+from meridian.database.storage.errors import PinError, StorageClosed
 
 if TYPE_CHECKING:
     from meridian.database.storage.buffer_pool import BufferPool
@@ -43,14 +43,20 @@ class PinnedPage:
 
     @property
     def data(self) -> memoryview:
-        """The page's bytes, read-only, valid until `unpin`."""
+        """The page's bytes, read-only, valid until `unpin`.
+
+        Raises `StorageClosed` if the pool is closed, `PinError` if the pin was given up.
+        """
         view = self._read
-        if view is None:
+        if view is None or self._pool._loader.closed:
             view = self._read = self._lend().toreadonly()
         return view
 
     def data_mut(self) -> memoryview:
-        """The page's bytes, writable, valid until `unpin`. Marks the page dirty."""
+        """The page's bytes, writable, valid until `unpin`. Marks the page dirty.
+
+        Raises what `data` raises, and `io.UnsupportedOperation` if the file is read-only.
+        """
         self.mark_dirty()
         view = self._write
         if view is None:
@@ -61,6 +67,8 @@ class PinnedPage:
         """Note that the page's bytes in the arena were changed, so that they are written back."""
         if self.frame < 0:
             raise PinError(self.page_id, _GIVEN_UP)
+        if not self._pool._changeable:
+            self._pool._refuse_change()
         self._pool._dirty[self.frame] = 1
         self._wrote = True
 
@@ -69,13 +77,17 @@ class PinnedPage:
 
         Raises `PinError` if the pin was given up before, or if a NumPy array, a slice or another
         object still looks into the page ("view escaped"): the page then stays pinned; drop the
-        object, or copy what it shows, and unpin again.
+        object, or copy what it shows, and unpin again. Raises `StorageClosed`, the pin given up,
+        if the page was changed and the pool is closed: what was written since is lost.
         """
         if self.frame < 0:
             raise PinError(self.page_id, _GIVEN_UP)
         if self._base is not None and not self._take_back():
             raise PinError(self.page_id, _ESCAPED)
         self._end()
+        if self._wrote and self._pool.closed:
+            lost = f"what was written to page {self.page_id} since then is lost"
+            raise StorageClosed("The buffer pool", lost)
 
     def _lend(self) -> memoryview:
         """A new view of the page, which we can tell to be out of use.
@@ -87,6 +99,8 @@ class PinnedPage:
         pool, frame, base = self._pool, self.frame, self._base
         if frame < 0:
             raise PinError(self.page_id, _GIVEN_UP)
+        if pool._loader.closed:
+            raise StorageClosed("The buffer pool")
         if not pool.checked:
             return pool._table.view(frame)
         if base is None:
@@ -131,7 +145,7 @@ class PinnedPage:
     ) -> None:
         if self.frame < 0:
             return
-        if self._base is None:
+        if self._base is None and not self._wrote:
             self._end()
         elif exc_type is None:
             self.unpin()

@@ -180,6 +180,11 @@ _POLICIES: dict[str, type[Policy]] = {kind.name: kind for kind in (Lru, Clock, T
 
 def make_policy(name: str, pins: array[int], ref_bits: bytearray) -> Policy:
     """The policy called `name`: ``"lru"``, ``"clock"`` or ``"2q"``; else `ValueError`."""
+    return _POLICIES[check_policy(name)](pins, ref_bits)
+
+
+def check_policy(name: str) -> str:
+    """`name`, or `ValueError` if no policy is called so."""
     if name not in _POLICIES:
         raise ValueError(f"Expected a policy from {', '.join(_POLICIES)}, got {name!r}")
-    return _POLICIES[name](pins, ref_bits)
+    return name

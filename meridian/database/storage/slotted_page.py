@@ -21,6 +21,7 @@ from meridian.database.storage.page import (
     TOMBSTONE,
     Buffer,
     PageType,
+    as_int,
     byte_view,
     check_page_size,
     format_page,
@@ -49,6 +50,8 @@ class SlottedPage:
 
     def __init__(self, buf: Buffer) -> None:
         self._view = byte_view(buf)
+        if self._view.readonly and not memoryview(buf).c_contiguous:  # that would be a copy
+            raise TypeError("Expected a page in a contiguous buffer, got one with gaps")
         check_page_size(len(self._view))
 
     @classmethod
@@ -120,12 +123,14 @@ class SlottedPage:
 
     def is_overflow(self, slot: int) -> bool:
         """Whether `slot` holds the stub of an overflow chain."""
+        slot = as_int(slot, "slot")
         if self.locate(slot) is None:
             return False
         return bool(_SLOT.unpack_from(self._view, _slot_at(slot))[1] & OVERFLOW_BIT)
 
     def delete(self, slot: int) -> bool:
         """Mark `slot` as deleted; ``False`` if it holds no record."""
+        slot = as_int(slot, "slot")
         if self.locate(slot) is None:
             return False
         self._set_slot(slot, TOMBSTONE, 0)
@@ -137,7 +142,7 @@ class SlottedPage:
         A record that is not longer stays where it is; a longer one moves inside the page, which
         is compacted if only that makes room.
         """
-        data = self._record(record)
+        data, slot = self._record(record), as_int(slot, "slot")
         entry = self.locate(slot)
         if entry is None:
             return False
@@ -216,8 +221,7 @@ class SlottedPage:
 
     def locate(self, slot: int) -> tuple[int, int] | None:
         """Offset and length of the record in `slot`, or ``None``; errors as in `get`."""
-        if type(slot) is not int and not hasattr(slot, "__index__"):
-            raise TypeError(f"Expected a slot as int, got {type(slot).__name__}")
+        slot = as_int(slot, "slot")
         count, _ = self._counts()
         if not 0 <= slot < count:
             return None

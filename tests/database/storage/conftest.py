@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from meridian.database.storage import BufferPool, PageFile, SlottedPage
+from meridian.database.storage import BufferPool, PageFile, PagesLost, PinLeak, SlottedPage
 from meridian.testing import FaultyFileSystem
 
 # A busy machine makes a single example slow; what is slow for good shows in the durations.
@@ -47,12 +48,22 @@ def make_file(path: Path, faults: FaultyFileSystem) -> Iterator[Callable[..., Pa
 
 
 @pytest.fixture
-def make_pool(make_file: Callable[..., PageFile]) -> Callable[..., BufferPool]:
+def make_pool(
+    make_file: Callable[..., PageFile], faults: FaultyFileSystem
+) -> Iterator[Callable[..., BufferPool]]:
     """`make_pool(frames, policy, pages=20)`: a pool over `make_file(pages)`."""
+    opened: list[BufferPool] = []
 
     def make(
         frames: int = 8, policy: str = "clock", pages: int = 20, **options: object
     ) -> BufferPool:
-        return BufferPool(make_file(pages), frames, policy, **options)  # type: ignore[arg-type]
+        pool = BufferPool(make_file(pages), frames, policy, **options)  # type: ignore[arg-type]
+        opened.append(pool)
+        return pool
 
-    return make
+    yield make
+    faults.heal()
+    for pool in opened:
+        pool.before_flush = None
+        with suppress(PinLeak, PagesLost):  # tests of their own
+            pool.close()

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+import meridian
 import meridian.database.storage as storage
 from meridian.database.storage import errors
 from meridian.database.storage._kernels import delete_rows, get_rows, insert_rows, scan_rows
@@ -65,6 +66,7 @@ EXAMPLES = [
     errors.CorruptPage(3, "torn"),
     errors.BadMagic(3, b"PK\3\4"),
     errors.BadMagic(0, b""),
+    errors.BadMagic(0, b"PK\3\4", "a.zip"),
     errors.ChecksumMismatch(3, 1, 2),
     errors.MisdirectedPage(3, 4),
     errors.BadPageType(3, 9),
@@ -72,14 +74,19 @@ EXAMPLES = [
     errors.TruncatedFile("a.oor", 8192, 5000, "cut short"),
     errors.BadFormat("a.oor", "version", 1, 2, "use the release that wrote it"),
     errors.FileLocked("a.oor"),
+    errors.FileLocked("a.oor", here=True),
     errors.PageOutOfRange(7, 3),
     errors.PageOutOfRange(1, 1),
     errors.PoolExhausted(2, {4: 1, 5: 2}),
+    errors.PoolExhausted(2, {}, 3),
     errors.PinError(3, "view escaped"),
+    errors.PinError(None, "there is no frame 9"),
     errors.PinLeak(dict.fromkeys(range(40), 1)),
     errors.RecordTooLarge(5000, 4075),
     errors.RecordNotFound(3, 4),
     errors.StorageClosed("The pool"),
+    errors.StorageClosed("The pool", "all is lost"),
+    errors.PagesLost("a.oor", range(1, 40)),
 ]
 
 
@@ -94,4 +101,5 @@ def test_errors_survive_copies_and_processes(error: errors.StorageError) -> None
 
 @pytest.mark.parametrize("kernel", [get_rows, delete_rows, scan_rows, insert_rows])
 def test_warmup_compiled_the_one_signature_that_is_used(kernel: object) -> None:
+    meridian.warmup("database")
     assert len(kernel.signatures) == 1  # type: ignore[attr-defined]

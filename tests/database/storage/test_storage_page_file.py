@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,10 +244,61 @@ def test_an_unclean_file_stays_unclean_until_something_is_written(path: Path) ->
 
 def test_a_second_opener_is_refused(path: Path) -> None:
     with PageFile(path):
-        with pytest.raises(FileLocked, match="close it there") as caught:
+        with pytest.raises(FileLocked, match=r"in this process already .*: close\(\)") as caught:
             PageFile(path)
         assert isinstance(caught.value, BlockingIOError)
+        assert caught.value.here
+        assert in_another_process(path).startswith("FileLocked False")
+    assert in_another_process(path) == "opened"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        with pytest.raises(FileLocked, match="open in another process: close it there") as caught:
+            PageFile(path)
+        assert not caught.value.here
+    finally:
+        holder.communicate(timeout=60)
     PageFile(path).close()
+
+
+HOLDER = """
+import sys
+from meridian.database.storage import PageFile
+with PageFile(sys.argv[1]):
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+OPENER = """
+import sys
+from meridian.database.storage import FileLocked, PageFile
+try:
+    PageFile(sys.argv[1], readonly=len(sys.argv) > 2).close()
+    print("opened")
+except FileLocked as error:
+    print(type(error).__name__, error.here, error)
+"""
+
+
+def in_another_process(path: Path, *options: str) -> str:
+    """What opening the file gives in a process of its own."""
+    command = [sys.executable, "-c", OPENER, str(path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+def test_readers_share_a_file_and_keep_writers_out(path: Path) -> None:
+    PageFile(path).close()
+    with PageFile(path, readonly=True), PageFile(path, readonly=True):
+        assert in_another_process(path, "readonly") == "opened"
+        assert in_another_process(path).startswith("FileLocked False")
+        with pytest.raises(FileLocked):
+            PageFile(path)
+    with PageFile(path):
+        assert in_another_process(path, "readonly").startswith("FileLocked False")
 
 
 @pytest.mark.parametrize(
@@ -253,7 +306,7 @@ def test_a_second_opener_is_refused(path: Path) -> None:
 )
 def test_foreign_files_are_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(BadMagic):
+    with pytest.raises(BadMagic, match=f"^{path} is not a page file: expected magic"):
         PageFile(path, create=False)
     assert path.read_bytes() == content
 
@@ -405,13 +458,14 @@ def test_a_free_list_that_lies_is_found_out(make_file: MakeFile, path: Path) -> 
     with open(path, "r+b") as disk:
         disk.seek(2 * 4096)
         disk.write(encode_page(2))  # in use, says the page
-    with pytest.raises(CorruptPage, match="a free page, as the free list says"):
-        file.allocate_page()
+    assert file.allocate_page() == 5
+    assert (file.free_count, file.damaged) == (0, ())
+    file.free_page(2)
     with open(path, "r+b") as disk:
         disk.seek(2 * 4096)
         disk.write(encode_page(2, (99).to_bytes(4, "little"), page_type=3))
-    with pytest.raises(CorruptPage, match="goes on to page 99"):
-        file.allocate_page()
+    assert file.allocate_pages(2) == [2, 6], "the page is sound, its link is not"
+    assert (file.free_count, file.damaged) == (0, ())
 
 
 def test_read_only_files(make_file: MakeFile, path: Path) -> None:
