@@ -91,6 +91,7 @@ def _verdict(report: Report, title: str) -> Iterator[str]:
     mode = report.environment.get("mode", "submit")
     word = {"check": "Check", "bench": "Race"}.get(str(mode), "Submission")
     said = ("passed" if report.passed else "not passed yet") if mode == "submit" else "done"
+    fell = report.notebook.outcome not in ("passed", "not_run")
     share = 100 * report.score / report.max_score if report.max_score else 0
     bonus = f", bonus of {report.bonus:g} included" if report.bonus else ""
     yield f"<h1>{visible(title)}</h1>"
@@ -98,6 +99,8 @@ def _verdict(report: Report, title: str) -> Iterator[str]:
         f'<p class="verdict">{word} {said}: <strong>{report.score:g} of '
         f"{report.max_score:g} points</strong>{bonus}</p>"
     )
+    if fell:
+        yield "<p>A submission passes only if its notebook runs from top to bottom; see below.</p>"
     yield f'<div class="bar" role="presentation"><div style="width:{share:.1f}%"></div></div>'
 
 

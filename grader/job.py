@@ -156,6 +156,11 @@ class _Job:
             on_cell=lambda done, total: self.say("notebook", f"cell {done}", done, total),
         )
 
+    def notebook_holds(self) -> bool:
+        """A submission passes only with its notebook, where there is one to judge and a box."""
+        judged = self.spec.mode == "submit" and self.spec.notebook and self.box
+        return not judged or self.notebook.outcome == "passed"
+
     def judge(self, stage: str, criteria: list[str], workshop: Workshop, work: Path) -> None:
         self.say(stage, "")
         if self.refusal is not None or not criteria:
@@ -242,7 +247,7 @@ class _Job:
             score=result.points,
             max_score=result.max_points,
             bonus=result.bonus,
-            passed=result.passed,
+            passed=result.passed and self.notebook_holds(),
             box=self.box.tier if self.box is not None else "none",
             seed=self.seed,
             submission_sha256=self.collected.sha256 if self.collected else "",

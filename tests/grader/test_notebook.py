@@ -57,7 +57,10 @@ def run(toy: Any, bwrap: None) -> Any:
             notebook=path,
             limits=msgspec.structs.replace(toy.limits, job_s=60, **limits),
         )
-        assert report.score == 100  # the notebook never takes a point away
+        assert report.score == 100  # the notebook never takes a point away,
+        assert report.passed == (report.notebook.outcome == "passed")  # but it decides
+        told = "passes only if its notebook runs" in (toy.out / "feedback.html").read_text()
+        assert told != report.passed
         return report
 
     return judged

@@ -126,10 +126,39 @@ def _headline(mode: str, module: Module, report: dict[str, Any]) -> str:
         if report["passed"]:
             return f"Passed: {points}"
         needed = module.capstone.pass_mark
-        return f"Not passed: {points}; {needed} and every required criterion are needed"
+        notebook = _notebook_trouble(report)
+        if not notebook:
+            return f"Not passed: {points}; {needed} and every required criterion are needed"
+        if _would_pass(module, report):
+            return f"Not passed: the notebook {notebook}. The rest would do: {points}"
+        return (
+            f"Not passed: {points}; {needed}, every required criterion and a notebook that runs "
+            f"are needed. The notebook {notebook}"
+        )
     judged = [_shown(c) for c in _judged(report) if c["id"] not in _bonus_ids(module)]
     verb = "Checked" if mode == "check" else "Raced"
     return progress_sentence(verb, judged, f"{points} so far")
+
+
+def _would_pass(module: Module, report: dict[str, Any]) -> bool:
+    """Whether points and required criteria are enough: only the notebook is missing."""
+    outcomes = {c["id"]: c["outcome"] for c in report["criteria"]}
+    required = [c.id for c in module.capstone.criteria if c.required]
+    enough = report["score"] * 100 >= module.capstone.pass_mark * report["max_score"]
+    return enough and all(outcomes.get(key) == "passed" for key in required)
+
+
+def _notebook_trouble(report: dict[str, Any]) -> str:
+    """What is wrong with the notebook, with its first cell that is, in half a sentence."""
+    notebook = report.get("notebook") or {}
+    if notebook.get("outcome", "not_run") in ("passed", "not_run"):
+        return ""
+    bad = (c for c in notebook.get("cells", ()) if c["outcome"] not in ("passed", "not_run"))
+    cell = next(bad, {"id": "", "message": ""})
+    lines = cell["message"].strip().splitlines()
+    where = f" in cell {cell['id']!r}" if cell["id"] else ""
+    said = f" ({lines[-1]})" if lines else ""
+    return printable(f"does not run from top to bottom{where}{said}")
 
 
 def race_lines(races: Sequence[dict[str, Any]], folder: Path) -> Iterator[str]:
