@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,6 +63,7 @@ def run_one_command(
     from grader.job import JobSpec, run_one
     from meridian.academy.curriculum import lab_root
 
+    _look_at_folders(submission, out)
     with _trouble(), _progress(events) as on_event:
         report = run_one(
             JobSpec(
@@ -145,6 +147,21 @@ def main() -> None:
     app()
 
 
+def _look_at_folders(submission: Path, out: Path) -> None:
+    """Say what is wrong with a folder before minutes are spent on judging. Exit status 2."""
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    problem = ""
+    if not submission.is_dir():
+        problem = f"--submission: There is no folder {submission}. Name the one with the package"
+    elif not place.is_dir():
+        problem = f"--out: {place} is not a folder. Name a folder for the report"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        problem = f"--out: {place} may not be written. Name a folder that may"
+    if problem:
+        typer.echo(f"grader: {problem}", err=True)
+        raise typer.Exit(EXIT_USAGE)
+
+
 def _record(folder: Path, report: Any) -> None:
     from grader.gradebook import Gradebook
     from grader.report import lab_key
@@ -217,6 +234,15 @@ class _progress:  # noqa: N801 - used as a function
         sys.stdout.flush()
 
 
+def _in_words(error: Exception) -> str:
+    """The message; of the system's own errors, without their number."""
+    from meridian.errors import MeridianError
+
+    if isinstance(error, OSError) and not isinstance(error, MeridianError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
+
+
 def _trouble() -> Any:
     """Turn the grader's own errors into one line and an exit status."""
     from contextlib import contextmanager
@@ -228,7 +254,7 @@ def _trouble() -> Any:
         try:
             yield
         except (MeridianError, ValueError, OSError) as error:
-            typer.echo(f"grader: {error}", err=True)
+            typer.echo(f"grader: {_in_words(error)}", err=True)
             raise typer.Exit(EXIT_TROUBLE) from None
 
     return turned()

@@ -12,6 +12,7 @@ import msgspec
 
 from grader.limits import Limits
 from grader.report import Mode, lab_key
+from meridian.academy.commands.shared import available_module
 from meridian.academy.curriculum import Capstone, lab_root, load
 
 __all__ = ["JobSpec", "complete", "draw_seed"]
@@ -47,7 +48,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def complete(spec: JobSpec) -> JobSpec:
-    """`spec` with everything that the course index knows filled in."""
+    """`spec` with everything that the course index knows filled in.
+
+    Raises `UnknownKey`, and `NotAvailable` for a capstone that is planned: nothing can judge it.
+    """
     if spec.mode not in ("submit", "check", "bench"):
         raise ValueError(f"Expected mode 'submit', 'check' or 'bench', got {spec.mode!r}")
     if spec.box == "none" and not spec.trusted:
@@ -55,7 +59,12 @@ def complete(spec: JobSpec) -> JobSpec:
     if None not in (spec.definition, spec.suite, spec.key):
         return spec
     root = lab_root()
-    module = load(root).module(spec.capstone)
+    course = load(root)
+    module = (
+        available_module(course, spec.capstone)
+        if spec.definition is None
+        else course.module(spec.capstone)
+    )
     notebook = root / module.solution / "capstone.ipynb"
     return msgspec.structs.replace(
         spec,

@@ -37,6 +37,16 @@ criteria = [
   { id = "2", title = "Counting", points = 30 },
   { id = "3", title = "Saving", points = 30 },
 ]
+
+[[tracks.modules]]
+slug = "09-planned"
+available = false
+title = "Planned"
+summary = "Not built."
+lessons = [{ topic = "one", title = "One" }]
+[tracks.modules.capstone]
+title = "Planned"
+package = "planned"
 """
 
 
@@ -107,7 +117,8 @@ def test_reports_are_verified_by_the_labs_key(toy: Any, lab: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--capstone", "toys/02-none"), "toys/01-toy"),
+        (("--capstone", "toys/01-none"), "toys/01-toy"),
+        (("--capstone", "toys/09-planned"), "not available yet. Available: toys/01-toy"),
         (("--box", "none"), "Only trusted code"),
         (("--learner", "somebody", "--box", "rlimits"), "No bwrap box"),
     ],
@@ -120,6 +131,51 @@ def test_the_graders_own_trouble_is_one_line_and_status_70(
     assert said in done.output
     assert len(done.output.strip().splitlines()) == 1
     assert not (toy.out / "report.json").exists()
+
+
+def test_folders_that_do_not_do_are_named_by_their_option(toy: Any, lab: Path) -> None:
+    folder = toy.submission("from .honest import *\n")
+    file = toy.folder / "file"
+    file.write_text("x")
+    for submission, out, option, said in (
+        (toy.folder / "none", toy.out, "--submission", "There is no folder"),
+        (file, toy.out, "--submission", "There is no folder"),
+        (folder, file, "--out", "is not a folder"),
+        (folder, file / "deeper", "--out", "is not a folder"),
+    ):
+        done = call(
+            "run-one", "--capstone", "toys/01-toy", "--submission", submission, "--out", out
+        )
+        assert done.exit_code == 2
+        assert option in done.output
+        assert said in done.output
+        assert "Errno" not in done.output
+        assert len(done.output.strip().splitlines()) == 1
+    assert not toy.out.exists()
+
+
+def test_a_folder_that_may_not_be_written_is_said_before_judging(
+    toy: Any, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grader.cli.os.access", lambda _, mode: not mode & os.W_OK)
+    done = judge(toy)
+    assert done.exit_code == 2
+    assert "--out" in done.output
+    assert "may not be written" in done.output
+
+
+def test_trouble_of_the_system_names_the_file_and_no_number(
+    toy: Any, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device", "/data/report.json")
+
+    monkeypatch.setattr("grader.job.run_one", full)
+    done = judge(toy)
+    assert (done.exit_code, done.output.strip()) == (
+        70,
+        "grader: No space left on device: /data/report.json",
+    )
 
 
 def test_a_report_that_is_none_is_trouble_too(tmp_path: Path, lab: Path) -> None:
