@@ -317,11 +317,9 @@ class BufferPool:
         if loader is not None and not loader.closed and 1 in self._table.dirty:
             count = self._table.dirty.count(1)
             lost = "1 changed page is lost" if count == 1 else f"{count} changed pages are lost"
+            # Without `source`, which would keep the pool alive, and the file it may hold alone.
             warnings.warn(
-                f"{self.file.path} was never closed: {lost}",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
+                f"{self.file.path} was never closed: {lost}", ResourceWarning, stacklevel=2
             )
 
     def __enter__(self) -> BufferPool:

@@ -82,6 +82,9 @@ class PageType(IntEnum):
     OVERFLOW = 4
 
 
+_LAST_TYPE = int(PageType.OVERFLOW)  # a member of an enum takes longer to find and to compare
+
+
 @dataclass(frozen=True, slots=True)
 class PageHeader:
     """The first 17 bytes of a page as values.
@@ -175,9 +178,9 @@ def check_page(view: memoryview, page_id: int) -> int:
         raise ChecksumMismatch(page_id, stored, computed)
     if found_id != page_id:
         raise MisdirectedPage(page_id, found_id)
-    if page_type > PageType.OVERFLOW:
+    if page_type > _LAST_TYPE:
         raise BadPageType(page_id, page_type)
-    return int(page_type)
+    return page_type  # type: ignore[no-any-return]
 
 
 def format_page(page: bytearray | memoryview, page_id: int, page_type: PageType) -> None:

@@ -122,9 +122,13 @@ class PageFile:
         Raises `PageOutOfRange`, `CorruptPage`, `TruncatedFile`, `OSError`; the content of `into`
         is then undefined. `verify=False` skips the checks, for tools that look at damage.
         """
-        page_id = self._check_id(page_id)
-        view = self._check_buffer(into, writable=True)
-        self._io.read(page_id, (view,), pages=1)
+        count = self._space.header.page_count
+        if type(page_id) is not int or self._closed or not 0 < page_id < count:
+            page_id = self._check_id(page_id)
+        view = byte_view(into)
+        if view.readonly or len(view) != self.page_size:
+            self._check_buffer(into, writable=True)  # raises
+        self._io.read_page(page_id, view)
         if verify:
             check_page(view, page_id)
 

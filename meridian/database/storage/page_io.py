@@ -46,13 +46,40 @@ class PageIo:
         self.stats = stats
         self._lock = threading.Lock()
 
-    def read(self, first: int, views: Sequence[memoryview], *, pages: int = 0) -> None:
+    def read_page(self, page_id: int, view: memoryview) -> None:
+        """`read` for one page of a caller: nearly always one call, of which it adds up less."""
+        size = self.page_size
+        try:
+            got = self.file.preadv((view,), page_id * size)
+        except InterruptedError:
+            got = 0
+        if got != size:
+            self.read(page_id, (view,), pages=1, done=got, calls=1)
+            return
+        stats, lock = self.stats, self._lock
+        lock.acquire()  # `with` costs twice as much
+        try:
+            stats.reads += 1
+            stats.calls += 1
+            stats.bytes += size
+        finally:
+            lock.release()
+
+    def read(
+        self,
+        first: int,
+        views: Sequence[memoryview],
+        *,
+        pages: int = 0,
+        done: int = 0,
+        calls: int = 0,
+    ) -> None:
         """Fill `views` from page `first` on. `pages` of them are counted as a caller's reads.
 
-        Raises `TruncatedFile` at the end of the file, `OSError` as the file layer does.
+        `done` bytes have come already, in `calls` calls. Raises `TruncatedFile` at the end of the
+        file, `OSError` as the file layer does.
         """
         size = sum(map(len, views))
-        done, calls = 0, 0
         while done < size:
             calls += 1
             try:
