@@ -26,6 +26,7 @@ from meridian.fs import (
     arm,
     disarm,
     failpoint,
+    locked_here,
 )
 
 FS = OsFileSystem()
@@ -114,6 +115,49 @@ def test_the_lock_excludes_another_handle_and_goes_with_the_file(tmp_path: Path)
     first.close()
     assert second.lock()
     second.close()
+
+
+def test_shared_locks_go_together_and_exclude_the_other_kind(tmp_path: Path) -> None:
+    files = [FS.open_random(tmp_path / "f", create=True)]
+    files += [FS.open_random(tmp_path / "f", readonly=True) for _ in range(2)]
+    assert not locked_here(tmp_path / "f")
+    assert files[1].lock(shared=True)
+    assert files[2].lock(shared=True)
+    assert not files[0].lock()
+    assert locked_here(tmp_path / "f")
+    os.link(tmp_path / "f", tmp_path / "other name")
+    assert locked_here(tmp_path / "other name")
+    for file in files[1:]:
+        file.close()
+    assert not locked_here(tmp_path / "f")
+    assert files[0].lock()
+    late = FS.open_random(tmp_path / "f", readonly=True)
+    assert not late.lock(shared=True)
+    assert not locked_here(tmp_path / "none")
+    late.close()
+    files[0].close()
+
+
+@pytest.mark.parametrize("opened", ["random", "log"])
+def test_a_file_dropped_while_open_warns_and_lets_go(tmp_path: Path, opened: str) -> None:
+    path = tmp_path / "f"
+    held = [FS.open_random(path, create=True) if opened == "random" else FS.create(path)]
+    fd = held[0]._fd
+    with pytest.warns(ResourceWarning, match=f"^Unclosed file {path}$") as told:
+        held.clear()
+    told.clear()  # it has the file as the warning's source
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_only_regular_files_are_opened(tmp_path: Path, readonly: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")  # which to open would wait for the other end
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(OSError, match="Not a regular file") as caught:
+            FS.open_random(path, readonly=readonly)
+        assert caught.value.filename == str(path)
+        assert isinstance(caught.value, IsADirectoryError) == (path == tmp_path)
 
 
 def test_the_lock_excludes_another_process_and_dies_with_it(tmp_path: Path) -> None:
