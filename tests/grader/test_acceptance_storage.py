@@ -18,7 +18,7 @@ from grader.job import JobSpec, run_one
 from grader.report import CriterionReport, Report
 from meridian.academy.curriculum import load
 from meridian.academy.outcomes import shown_outcome
-from tests.grader.variants.database_01_storage import SLOW_HITS, VARIANTS, Variant
+from tests.grader.variants.database_01_storage import MEMO, SLOW_HITS, VARIANTS, Variant
 
 ROOT = Path(__file__).parents[2]
 KEY = "database/01-storage"
@@ -159,6 +159,15 @@ def test_every_criterion_has_a_wrong_answer() -> None:
     judged = {v.criterion for v in (*VARIANTS, SLOW_HITS)}
     assert judged == {c.id for c in CAPSTONE.criteria}
     assert len(VARIANTS) >= 10
+
+
+def test_a_dict_beside_the_pool_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_storage_run, "BATCH", 500)
+    monkeypatch.setattr(_storage_run, "ROUNDS", 8)
+    report = judge(MEMO.write(SOLUTION, tmp_path / "s"), tmp_path, mode="bench")
+    assert "hits and misses for" in missed(report)["8"].message
 
 
 def test_slow_hits_lose_the_race_against_themselves(

@@ -100,6 +100,28 @@ def test_a_race_takes_every_side_in_turn_and_back(tmp_path: Path) -> None:
     assert rows[0]["subject_s"] == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("ratio", "target", "again"),
+    [(0.90, 1.0, True), (0.80, 1.0, False), (1.0, 1.0, False), (0.9, None, False)],
+)
+def test_a_target_just_missed_is_measured_again(
+    ratio: float, target: float | None, again: bool
+) -> None:
+    """The second run has twice the rounds, and it alone counts."""
+    calls = []
+
+    def mine() -> float:
+        calls.append(1)
+        return 1.0 if len(calls) <= 7 else 0.5
+
+    result = Race("5eed").compare(
+        "Near", mine, lambda: ratio, peer_name="p", unit="call", rounds=6, target=target
+    )
+    assert len(calls) == (19 if again else 7)
+    assert result.pairs == (12 if again else 6)
+    assert result.ratio == pytest.approx(2 * ratio if again else ratio)
+
+
 def test_the_clock_of_a_race_is_the_judges(toy: Any) -> None:
     cheat = """
 import time

@@ -61,15 +61,76 @@ ROUNDS = 20  # 100,000 inserts and 100,000 gets in all
 INSERT_TARGET, GET_TARGET, FLAT_TARGET = 1.0, 0.7, 1 / 1.5
 
 
+SAMPLE = 64  # results of an insert that travel inside the clock
+
+
 def _judge_ratio(result: Any, what: str, target: float) -> None:
-    """Missed only if the whole 95 % interval lies below the target."""
-    high = result.ci95[1] if result.ci95 else result.ratio
+    """The median of the pairs must reach the target; `Race` measures again where it is close."""
+    low, high = result.ci95 or (result.ratio, result.ratio)
     require(
-        high >= target,
+        result.ratio >= target,
         f"{what}: {result.ratio:.2f} times the speed of {result.peer}, expected at least "
         f"{target:.2f}",
-        f"95 % interval {result.ci95[0]:.2f}..{high:.2f}, {result.pairs} pairs",
+        f"95 % interval {low:.2f}..{high:.2f}, {result.pairs} pairs",
     )
+
+
+class _Inserts:
+    """The same records inserted again in every round; some ids arrive inside the clock.
+
+    Which ones is drawn anew, so that the work cannot wait until the results are asked for.
+    """
+
+    def __init__(
+        self, side: Submission, store: Remote, calls: list[tuple[bytes]], seed: int
+    ) -> None:
+        self._rng = random.Random(seed)
+        self._batch = side.prepare(store.insert, calls)
+        self._calls = len(calls)
+        self.rounds = 0
+
+    def __call__(self) -> float:
+        last = self._calls - 1
+        chosen = [*self._rng.sample(range(last), SAMPLE - 1), last]
+
+        def run() -> None:
+            self._batch.run()
+            self._batch.results(chosen)
+
+        self.rounds += 1
+        return timed(run)
+
+    def results(self) -> list[Any]:
+        return self._batch.results()
+
+
+class _Gets:
+    """Every key read once a round, in a new order; all that is read arrives inside the clock."""
+
+    def __init__(self, side: Submission, get: Remote, keys: list[tuple[Any]], seed: int) -> None:
+        self._side, self._get, self._keys = side, get, keys
+        self._rng = random.Random(seed)
+        self.rounds = 0
+        self.order: list[int] = []
+        self.read: list[Any] = []  # what the latest round read, in its `order`
+
+    def __call__(self) -> float:
+        self.order = self._rng.sample(range(len(self._keys)), len(self._keys))
+        batch = self._side.prepare(self._get, [self._keys[i] for i in self.order])
+
+        def run() -> None:
+            batch.run()
+            self.read = batch.results()
+
+        self.rounds += 1
+        return timed(run)
+
+
+def _fetches(manager: Remote) -> int:
+    """Pages fetched so far, by the pool's own count."""
+    counts = manager.pool.stats.hits, manager.pool.stats.misses
+    require(all(type(n) is int for n in counts), "pool.stats must count hits and misses")
+    return sum(counts)
 
 
 @pytest.mark.criterion("8", points=4)
@@ -77,29 +138,39 @@ def test_insert_speed(
     submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
 ) -> None:
     """Inserting one record after the other, against sqlite3."""
-    calls = [(record,) for record in tle_records(rng, BATCH)]
+    records = tle_records(rng, BATCH)
+    calls = [(record,) for record in records]
+    seed = rng.getrandbits(32)
 
-    def inserts(side: Submission) -> tuple[Remote, Batch]:
+    def inserts(side: Submission) -> tuple[Remote, _Inserts]:
         manager = side.PageManager(side.path("insert.oor"), frames=8192)
-        return manager, side.prepare(manager.insert, calls)
+        return manager, _Inserts(side, manager, calls, seed)
 
     manager, mine = inserts(submission)
     table = peer.Table(peer.path("insert.db"))
     result = race.compare(
         "Single inserts",
-        _seconds(mine),
-        _seconds(peer.prepare(table.insert, calls)),
+        mine,
+        _Inserts(peer, table, calls, seed),
         peer_name="sqlite3",
         unit="record",
         rounds=ROUNDS,
         per=BATCH,
         target=INSERT_TARGET,
-        reference=_seconds(inserts(reference)[1]) if reference else None,
+        reference=inserts(reference)[1] if reference else None,
     )
-    found = submission.map(manager.get, [(rid,) for rid in mine.results()])
+    rids = mine.results()
+    ids = {place(rid) for rid in rids}
+    require(len(ids) == BATCH, f"{BATCH} inserts of one round gave {len(ids)} different RecordIds")
+    found = submission.map(manager.get, [(rid,) for rid in rids])
+    require(found == records, "get(rid) of the records that were inserted in the race")
+    manager.close()
+    raw = submission.read("insert.oor")
+    sought = records[:: max(1, BATCH // 20)]
+    stored, expected = sum(map(raw.count, sought)), mine.rounds * len(sought)
     require(
-        found == [record for (record,) in calls],
-        "get(rid) of the records that were inserted in the race",
+        stored == expected,
+        f"After close() the file holds {stored} of {expected} records of the race looked for",
     )
     _judge_ratio(result, "insert", INSERT_TARGET)
 
@@ -112,37 +183,44 @@ def test_get_speed(
     records = tle_records(rng, BATCH)
     # Twenty times the same records are stored; some of each time are read.
     reads = [sorted(rng.sample(range(BATCH), BATCH // 20)) for _ in range(20)]
-    order = rng.sample(range(BATCH), BATCH)
+    seed = rng.getrandbits(32)
 
     def stored(insert: Batch) -> list[Any]:
         found = []
         for chosen in reads:
             insert.run()
             found += insert.results(chosen)
-        return [found[i] for i in order]
+        return found
 
-    def gets(side: Submission) -> Batch:
+    def gets(side: Submission) -> tuple[Remote, _Gets]:
         manager = side.PageManager(side.path("get.oor"), frames=4096)
         rids = stored(side.prepare(manager.insert, [(record,) for record in records]))
-        return side.prepare(manager.get, record_ids(side, map(place, rids)))
+        return manager, _Gets(side, manager.get, record_ids(side, map(place, rids)), seed)
 
-    mine = gets(submission)
+    manager, mine = gets(submission)
+    before = _fetches(manager)
     table = peer.Table(peer.path("get.db"), 65_536)
     keys = stored(peer.prepare(table.insert, [(record,) for record in records]))
     result = race.compare(
         "Single gets",
-        _seconds(mine),
-        _seconds(peer.prepare(table.get, [(key,) for key in keys])),
+        mine,
+        _Gets(peer, table.get, [(key,) for key in keys], seed),
         peer_name="sqlite3",
         unit="get",
         rounds=ROUNDS,
         per=BATCH,
         target=GET_TARGET,
-        reference=_seconds(gets(reference)) if reference else None,
+        reference=gets(reference)[1] if reference else None,
     )
     stored_records = [records[i] for chosen in reads for i in chosen]
-    want = [stored_records[i] for i in order]
-    require(mine.results() == want, "get(rid) in the race: other bytes")
+    want = [stored_records[i] for i in mine.order]
+    require(mine.read == want, "get(rid) in the race: other bytes")
+    calls, counted = mine.rounds * len(want), _fetches(manager) - before
+    require(
+        counted >= calls,
+        f"pool.stats counts {counted} hits and misses for {calls} gets: each must read its page "
+        "through the pool",
+    )
     _judge_ratio(result, "get", GET_TARGET)
 
 

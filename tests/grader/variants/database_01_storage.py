@@ -236,3 +236,24 @@ SLOW_HITS = Variant(
         ),
     ),
 )
+
+# Judged by the race as well: what was inserted is answered from a dict, past the pool.
+MEMO = Variant(
+    "memo_beside_the_pool",
+    "8",
+    (
+        Change(
+            "page_manager.py",
+            "copy the slot's bytes out\n",
+            "copy the slot's bytes out\n"
+            '        memo = self.__dict__.setdefault("_memo", {})\n'
+            "        if rid in memo:\n"
+            "            return memo[rid]\n",
+        ),
+        Change(
+            "page_manager.py",
+            "        return bytes(record)\n        ### END",
+            "        memo[rid] = bytes(record)\n        return memo[rid]\n        ### END",
+        ),
+    ),
+)
