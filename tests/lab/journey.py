@@ -16,12 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_FLAGS = [
@@ -181,8 +182,12 @@ class Lab:
         expect(status).to_be_visible(timeout=seconds * 1000)
 
     def run_all(self, seconds: float = CELLS_S) -> None:
-        """Run > Run All Cells, and wait until the last one is done."""
+        """Run > Run All Cells, and wait until the last one is done or one has failed."""
         self.menu("Run", "Run All Cells")
+        # An idle kernel may not have begun yet; cells that are over before this looks cost 3 s.
+        busy = self.page.locator("#jp-main-statusbar").get_by_text("| Busy")
+        with suppress(PlaywrightTimeout):
+            busy.wait_for(timeout=3_000)
         expect(self.notebook.locator(".jp-InputPrompt", has_text="[*]:")).to_have_count(
             0, timeout=seconds * 1000
         )

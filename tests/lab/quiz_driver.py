@@ -7,7 +7,7 @@ import re
 
 from playwright.sync_api import Locator, expect
 
-from meridian.academy.quiz import MultipleChoice, Question, Quiz, ShortAnswer
+from meridian.academy.quiz import MultipleChoice, Question, Quiz, ShortAnswer, Tracing
 from meridian.academy.widgets.markup import inline
 
 
@@ -25,12 +25,16 @@ def answer_quiz(panel: Locator, quiz: Quiz, *, wrong: tuple[int, ...] = ()) -> N
 def answer(panel: Locator, question: Question, *, right: bool) -> None:
     """Fill in the form of one question and press Answer."""
     expect(panel.get_by_role("button", name="Answer")).to_be_visible()
+    if not isinstance(question, Tracing):  # the question before it may still be on the screen
+        expect(panel).to_contain_text(_plain(question.prompt.prompt)[:40])
     if isinstance(question, MultipleChoice):
         chosen = question.right_answer if right else question.prompt.distractors[:1]
         wanted = {_plain(option) for option in chosen}
-        for label in panel.locator("label.mer-option").all():
-            if " ".join(label.inner_text().split()) in wanted:
-                label.locator("input").check()
+        labels = panel.locator("label.mer-option").all()
+        found = [at for at in labels if " ".join(at.inner_text().split()) in wanted]
+        assert len(found) == len(wanted), f"{wanted} not all among {len(labels)} options"
+        for label in found:
+            label.locator("input").check()
     elif isinstance(question, ShortAnswer):
         panel.get_by_label("Your answer").fill(question.right_answer if right else "no idea")
     elif question.answer.does_compile:
