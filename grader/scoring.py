@@ -40,7 +40,7 @@ def score(
 
     Passed means the pass mark, in per cent of the points that `mode` judges, and every required
     criterion that it judges. A `refusal` is one cause that stopped everything: the first
-    criterion tells it, the others point there.
+    criterion tells it, the others have its outcome and no message.
     """
     entries = {
         criterion.id: _combine(criterion, [v for v in verdicts if v.criterion == criterion.id])
@@ -64,7 +64,7 @@ def _tell(refusal: tuple[Outcome, str], entries: Sequence[CriterionReport]) -> N
     outcome, message = refusal
     for i, entry in enumerate(entries):
         entry.outcome = outcome
-        entry.message = f"Not judged, see criterion {entries[0].id}" if i else message
+        entry.message = "" if i else message
 
 
 def _combine(criterion: Criterion, verdicts: list[Verdict]) -> CriterionReport:

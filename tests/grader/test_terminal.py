@@ -96,3 +96,21 @@ def test_points_and_the_notebook_are_missing(tmp_path: Path) -> None:
 def test_points_alone_are_missing(tmp_path: Path) -> None:
     first = told(tmp_path, 0, 40, notebook={"outcome": "passed", "cells": []}).splitlines()[0]
     assert first == "Not passed: 40 of 100 points; 70 and every required criterion are needed"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"), [("refused", "Refused, and so"), ("error", "one cause stopped")]
+)
+def test_one_cause_is_told_once(tmp_path: Path, outcome: str, words: str) -> None:
+    cause = "toy/a.py:3: not Python: invalid syntax. Mend it."
+    criteria = [
+        {"id": c.id, "title": c.title, "points": c.points, "score": 0, "outcome": outcome,
+         "message": cause if c.id == "1" else "", "counterexample": ""}
+        for c in MODULE.capstone.criteria
+    ]  # fmt: skip
+    text = " ".join(told(tmp_path, 0, 0, criteria=criteria).split())
+    assert text.startswith("Not passed: 0 of 100 points")
+    assert text.count(cause) == 1
+    assert text.count(words) == 1
+    assert "Counting" not in text
+    assert outcome not in text.replace(words, "")

@@ -18,6 +18,8 @@ __all__ = ["print_verdict", "printable", "race_lines", "succeeded"]
 
 _STYLES = {"passed": "green", "not_run": "dim", "not_written": "dim"}
 _WORDS = {"not_written": "not written yet"}
+_CAUSES = {"refused": "Refused, and so nothing was judged:"}
+_STOPPED = "Nothing could be judged, one cause stopped everything:"
 
 
 def succeeded(mode: str, module: Module, report: dict[str, Any]) -> bool:
@@ -33,13 +35,11 @@ def print_verdict(
 ) -> None:
     """The verdict in one sentence, a table of criteria, what went wrong, and the next command."""
     out.print(_headline(mode, module, report), style="bold", markup=False, soft_wrap=True)
-    shown = _judged(report) if mode == "bench" else report["criteria"]
-    out.print(_table(module, shown))
-    missed = [c for c in _judged(report) if c["outcome"] != "passed"]
-    unwritten = [c for c in missed if _shown(c) == "not_written"]
-    for criterion in missed:
-        if criterion not in unwritten[1:]:  # the next thing to write, not all there is to write
-            _print_story(out, criterion)
+    cause = _one_cause(report)
+    if cause is not None:
+        out.print(_plain(f"\n{_CAUSES.get(cause['outcome'], _STOPPED)} {cause['message']}"))
+    else:
+        _print_criteria(out, mode, module, report)
     out.print()
     for line in race_lines(report.get("benchmarks") or (), folder):
         out.print(line, markup=False, soft_wrap=True)
@@ -52,6 +52,23 @@ def print_verdict(
     out.print(
         f"Next:     {_next_command(mode, module, report, step)}", markup=False, soft_wrap=True
     )
+
+
+def _one_cause(report: dict[str, Any]) -> dict[str, Any] | None:
+    """What stopped everything before it began: the first criterion tells it, no other does."""
+    first, *others = _judged(report) or [{}]
+    alike = all(c["outcome"] == first["outcome"] and not c["message"] for c in others)
+    stopped = others and alike and first["outcome"] != "passed" and first["message"]
+    return first if stopped else None
+
+
+def _print_criteria(out: Console, mode: str, module: Module, report: dict[str, Any]) -> None:
+    out.print(_table(module, _judged(report) if mode == "bench" else report["criteria"]))
+    missed = [c for c in _judged(report) if c["outcome"] != "passed"]
+    unwritten = [c for c in missed if _shown(c) == "not_written"]
+    for criterion in missed:
+        if criterion not in unwritten[1:]:  # the next thing to write, not all there is to write
+            _print_story(out, criterion)
 
 
 def printable(text: object) -> str:
