@@ -91,13 +91,14 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     box = detect().tier
     report = judge(SOLUTION, tmp_path, mode="submit", box=box)
     trouble = {c.id: c.message for c in report.criteria if c.outcome not in ("passed", "not_run")}
-    # A race on a machine that does other work may be lost; that it is run is what counts here.
-    assert trouble.keys() <= {"8"}, trouble
-    by_id = {c.id: c for c in report.criteria}
-    assert all(by_id[c.id].score == c.points for c in CAPSTONE.criteria if not c.benchmark)
-    assert report.passed
+    assert report.passed, trouble
     assert report.box == box
-    assert report.score >= 90
+    if trouble.keys() == {"8"}:  # a machine that does other work: the races once more
+        assert report.score >= 90
+        raced = judge(SOLUTION, tmp_path / "again", mode="bench", box=box)
+        assert (raced.score, raced.max_score) == (10, 10), missed(raced)
+    else:
+        assert (report.score, report.max_score, trouble) == (100, 100, {})
     assert [(entry.name, entry.peer) for entry in report.benchmarks] == [
         ("Single inserts", "sqlite3"),
         ("Single inserts", "model answer"),
@@ -116,10 +117,17 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_the_engine_itself(tmp_path: Path) -> None:
+def test_the_engine_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The suite ends a worker as a power cut would: what it had open is never closed."""
     report = judge(ADAPTER, tmp_path)
+    monkeypatch.setattr(_storage_run, "BATCH", 1_000)
+    monkeypatch.setattr(_storage_run, "ROUNDS", 8)
+    raced = judge(ADAPTER, tmp_path / "raced", mode="bench")
     gc.collect()  # what was left open goes here, and not in another test
+    (speed,) = (c for c in raced.criteria if c.id == "8")
+    # Ids cross the same process here, and tests run beside it: inserts may lose, nothing may break.
+    assert speed.outcome in ("passed", "failed"), speed
+    assert speed.score >= 3, speed
     assert missed(report) == {}
     assert report.score == report.max_score == 90
     assert report.bonus == 10
@@ -150,8 +158,9 @@ def test_a_wrong_answer_fails_its_criterion_alone(variant: Variant, tmp_path: Pa
     entry = found[variant.criterion]
     assert entry.score < entry.points
     assert len(entry.message) > 40, "the message says what was called and what was expected"
-    # Bonuses may stand on what is broken; nothing else may.
-    assert report.score == 90 - entry.points + entry.score + report.bonus or report.score == 90
+    # Bonuses may stand on what is broken; nothing else may. They may make up for what is lost.
+    assert report.score == min(90, 90 - entry.points + entry.score + report.bonus)
+    assert sum(c.score for c in report.criteria[:8]) < 90
 
 
 @pytest.mark.usefixtures("quick")
