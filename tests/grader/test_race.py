@@ -53,11 +53,13 @@ def test_the_model_answer_races_in_the_same_rounds(toy: Any) -> None:
     assert by_peer < by_model < 0.8
     assert len({race.plot for race in report.benchmarks}) == 1
     rows = msgspec.json.decode((toy.out / "plots" / "work.json").read_bytes())
-    assert [(row["subject"], row["peer"], row["pairs"]) for row in rows] == [
-        ("submission", "a peer", 8),
-        ("submission", "model answer", 8),
-        ("model answer", "a peer", 8),
+    assert [(row["subject"], row["peer"]) for row in rows] == [
+        ("submission", "a peer"),
+        ("submission", "model answer"),
+        ("model answer", "a peer"),
     ]
+    (pairs,) = {row["pairs"] for row in rows}
+    assert pairs in (8, 16)  # on a busy machine once more, with twice the rounds
     page = (toy.out / "feedback.html").read_text()
     assert page.count("data:image/svg+xml;base64,") == 1
     assert "times as fast as model answer" in page
