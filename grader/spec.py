@@ -12,7 +12,6 @@ import msgspec
 
 from grader.limits import Limits
 from grader.report import Mode, lab_key
-from meridian.academy.commands.shared import available_module
 from meridian.academy.curriculum import Capstone, lab_root, load
 
 __all__ = ["JobSpec", "complete", "draw_seed"]
@@ -61,9 +60,7 @@ def complete(spec: JobSpec) -> JobSpec:
     root = lab_root()
     course = load(root)
     module = (
-        available_module(course, spec.capstone)
-        if spec.definition is None
-        else course.module(spec.capstone)
+        course.available(spec.capstone) if spec.definition is None else course.module(spec.capstone)
     )
     notebook = root / module.solution / "capstone.ipynb"
     return msgspec.structs.replace(

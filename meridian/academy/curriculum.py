@@ -27,6 +27,7 @@ __all__ = [
     "LabNotFound",
     "Lesson",
     "Module",
+    "NotAvailable",
     "Track",
     "UnknownKey",
     "lab_root",
@@ -77,6 +78,15 @@ class UnknownKey(MeridianError, KeyError):
         else:
             hint = f". A key looks like {known[0]!r};" if known else "."
         super().__init__(f"No {kind} {key!r}{hint} `meridian map` lists them all")
+
+
+class NotAvailable(MeridianError, LookupError):
+    """The module is planned, not built."""
+
+    def __init__(self, key: str, available: list[str]) -> None:
+        self.key = key
+        self.available = available
+        super().__init__(f"{key} is planned, not available yet. Available: {', '.join(available)}")
 
 
 class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,6 +207,13 @@ class Curriculum:
             return self._modules[key]
         except KeyError:
             raise UnknownKey(key, "module", self._open_first(self._modules)) from None
+
+    def available(self, key: str) -> Module:
+        """The module `key`, if it can be worked on. Raises `UnknownKey` or `NotAvailable`."""
+        module = self.module(key)
+        if not module.available:
+            raise NotAvailable(key, [m.key for m in self.modules() if m.available])
+        return module
 
     def lesson(self, key: str) -> Lesson:
         """The lesson ``track/NN-name/N``. Raises `UnknownKey`."""

@@ -177,17 +177,18 @@ class Lab:
         return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
     def wait_idle(self, seconds: float = CELLS_S) -> None:
-        """Until the kernel of the notebook in front is idle."""
-        status = self.page.locator("#jp-main-statusbar").get_by_text("| Idle")
-        expect(status).to_be_visible(timeout=seconds * 1000)
+        """Until the kernel of the notebook in front, and no other's, is idle."""
+        expect(self._kernel("idle")).to_be_visible(timeout=seconds * 1000)
+
+    def _kernel(self, status: str) -> Locator:
+        return self.notebook.locator(f".jp-Notebook-ExecutionIndicator[data-status={status}]")
 
     def run_all(self, seconds: float = CELLS_S) -> None:
         """Run > Run All Cells, and wait until the last one is done or one has failed."""
         self.menu("Run", "Run All Cells")
         # An idle kernel may not have begun yet; cells that are over before this looks cost 3 s.
-        busy = self.page.locator("#jp-main-statusbar").get_by_text("| Busy")
         with suppress(PlaywrightTimeout):
-            busy.wait_for(timeout=3_000)
+            self._kernel("busy").wait_for(timeout=3_000)
         expect(self.notebook.locator(".jp-InputPrompt", has_text="[*]:")).to_have_count(
             0, timeout=seconds * 1000
         )

@@ -11,7 +11,6 @@ import typer
 from meridian.academy.commands.shared import (
     CapstoneKey,
     UsageError,
-    available_module,
     console,
     count,
     open_lab,
@@ -80,7 +79,7 @@ def reset(
     from meridian.academy.attic import Attic
 
     course, store = open_lab()
-    module = available_module(course, key)
+    module = course.available(key)
     attic = Attic(course.root, module, partial(write_exercise, course.root))
     out = console()
     if list_:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from meridian.academy.commands.shared import (
     UsageError,
-    available_module,
     console,
     open_lab,
     print_json,
@@ -58,7 +57,7 @@ def judge(mode: Mode, key: str, submission: Path | None, *, anyway: bool, output
     when there is nothing to judge.
     """
     course, store = open_lab()
-    module = available_module(course, key)
+    module = course.available(key)
     _unlock(store, module, mode, anyway)
     folder = (submission or course.root / module.exercise).resolve()
     if not folder.is_dir():

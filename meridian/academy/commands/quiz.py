@@ -10,7 +10,6 @@ from meridian.academy.commands.shared import (
     JsonOption,
     LessonKey,
     UsageError,
-    available_module,
     console,
     open_lab,
     print_json,
@@ -42,7 +41,7 @@ def quiz(
     course, store = open_lab()
     _refuse_module(key, course, store)
     lesson = course.lesson(key)
-    available_module(course, lesson.module_key)
+    course.available(lesson.module_key)
     questions = load_quiz(course.root / lesson.quiz)
     if json:
         print_json(_listing(key, questions))
@@ -74,7 +73,7 @@ def _refuse_module(key: str, course: Curriculum, store: ProgressStore) -> None:
     """A module where a lesson is due: say so, and name the lesson that is probably meant."""
     if key not in [module.key for module in course.modules()]:
         return
-    lessons = available_module(course, key).lessons
+    lessons = course.available(key).lessons
     left = [lesson for lesson in lessons if store.lesson_state(lesson.key) != "passed"]
     if left:
         fix = f"Its first lesson not yet passed: meridian quiz {left[0].key}"

@@ -13,7 +13,7 @@ from meridian.errors import MeridianError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from meridian.academy.curriculum import Curriculum, Module
+    from meridian.academy.curriculum import Curriculum
     from meridian.academy.progress import ProgressStore
 
 __all__ = [
@@ -21,9 +21,7 @@ __all__ = [
     "CapstoneKey",
     "JsonOption",
     "LessonKey",
-    "NotAvailable",
     "UsageError",
-    "available_module",
     "console",
     "count",
     "open_lab",
@@ -38,15 +36,6 @@ class UsageError(MeridianError, ValueError):
         self.problem = problem
         self.fix = fix
         super().__init__(f"{problem}. {fix}")
-
-
-class NotAvailable(MeridianError, LookupError):
-    """The module is planned, not built."""
-
-    def __init__(self, key: str, available: list[str]) -> None:
-        self.key = key
-        self.available = available
-        super().__init__(f"{key} is planned, not available yet. Available: {', '.join(available)}")
 
 
 def _complete(kind: str) -> Callable[[str], list[str]]:
@@ -94,14 +83,6 @@ def open_lab() -> tuple[Curriculum, ProgressStore]:
 
     course = load()
     return course, ProgressStore(curriculum=course)
-
-
-def available_module(course: Curriculum, key: str) -> Module:
-    """The module `key`, if it can be worked on. Raises `UnknownKey` or `NotAvailable`."""
-    module = course.module(key)
-    if not module.available:
-        raise NotAvailable(key, [m.key for m in course.modules() if m.available])
-    return module
 
 
 def console(*, stderr: bool = False) -> Console:
