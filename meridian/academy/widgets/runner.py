@@ -79,6 +79,8 @@ class Job:
             stderr=self._errors,
             start_new_session=True,  # interrupting the kernel does not interrupt the grader
         )
+        self._killer = threading.Timer(CANCEL_GRACE_S, self._signal, [signal.SIGKILL])
+        self._killer.daemon = True
         atexit.register(self.cancel)
         self._reader = threading.Thread(target=self._read, name="meridian-job", daemon=True)
         self._reader.start()
@@ -101,11 +103,8 @@ class Job:
             if self.state != "running" or self._cancelled:
                 return
             self._cancelled = True
+        self._killer.start()
         self._signal(signal.SIGINT)
-        killer = threading.Timer(CANCEL_GRACE_S, self._signal, [signal.SIGKILL])
-        killer.daemon = True
-        killer.start()
-        self._killer = killer
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; whether it came within `timeout_s`."""
@@ -133,8 +132,7 @@ class Job:
                 elif line:
                     plain.append(line)
         code = self._process.wait()
-        if self._cancelled:
-            self._killer.cancel()
+        self._killer.cancel()
         with self._lock:
             self._finish(code, plain)
             self._tell()
