@@ -93,7 +93,7 @@ class Verdict(msgspec.Struct, frozen=True):
         """The verdict in one sentence."""
         points = f"{self.score:g} of {self.max_score:g} points"
         if self.mode == "submit":
-            bonus = f", {self.bonus:g} of them bonus" if self.bonus else ""
+            bonus = f" (bonus earned: {self.bonus:g})" if self.bonus else ""
             return f"{'Passed' if self.passed else 'Not passed'}: {points}{bonus}"
         verb = "Checked" if self.mode == "check" else "Raced"
         return progress_sentence(verb, self.judged, points)

@@ -90,7 +90,7 @@ def test_the_card_says_verdict_points_and_outcomes(lab: Curriculum) -> None:
 @pytest.mark.parametrize(
     ("changes", "headline"),
     [
-        ({"passed": True, "score": 100, "bonus": 4}, "Passed: 100 of 100 points, 4 of them bonus"),
+        ({"passed": True, "score": 100, "bonus": 4}, "Passed: 100 of 100 points (bonus earned: 4)"),
         ({"environment": {"mode": "check"}}, "Checked: 1 of 2 criteria passed, 60 of 100 points"),
         ({"environment": {"mode": "bench"}}, "Raced: 1 of 2 criteria passed, 60 of 100 points"),
     ],
