@@ -160,7 +160,7 @@ def test_the_submission_cannot_find_the_model_answer(toy: Any, bwrap: None) -> N
 import os
 import sys
 
-SYSTEM = ("/usr", "/proc", "/sys", "/dev", sys.base_prefix)
+SYSTEM = ("/usr", "/proc", "/sys", "/dev", sys.base_prefix, sys.prefix)
 
 def look():
     found = set()
@@ -190,6 +190,6 @@ def test_look(submission, reference):
         definition=only,
         mode="bench",
         solution=model.parent,
-        limits=msgspec.structs.replace(toy.limits, question_s=60),  # every name of every package
+        limits=msgspec.structs.replace(toy.limits, question_s=60),
     )
     assert report.criteria[0].outcome == "passed", report.criteria[0].message
