@@ -29,7 +29,7 @@ __all__ = [
     "write_file",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _KEY_BYTES = 32
 
 Mode = Literal["submit", "check", "bench"]
@@ -56,7 +56,10 @@ class BadReport(MeridianError, ValueError):
 
 
 class CriterionReport(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One criterion. `message` may quote the submission: it is text, never markup."""
+    """One criterion. `message` may quote the submission: it is text, never markup.
+
+    `replay` is a Python program that shows the counterexample against the learner's own package.
+    """
 
     id: str
     title: str
@@ -65,15 +68,17 @@ class CriterionReport(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     outcome: Outcome = "not_run"
     message: str = ""
     counterexample: str = ""
+    replay: str = ""
     duration_s: float = 0
 
 
 class CellReport(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One code cell of the capstone notebook."""
+    """One code cell of the capstone notebook; `repair` says what was put right before it ran."""
 
     id: str
     outcome: Outcome
     message: str = ""
+    repair: str = ""
     duration_s: float = 0
 
 
@@ -85,13 +90,22 @@ class NotebookReport(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class BenchmarkEntry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One race: how many times as fast as `peer`; `plot` is a file beside the report."""
+    """One race: how many times as fast as `peer`; `plot` is a file beside the report.
+
+    `low` and `high` bound the ratio with 95 % confidence (bootstrap). `growth` is the exponent p
+    of time ~ n**p; `memory` the peak of the submission as a share of the peer's. ``None`` where
+    a race did not measure it.
+    """
 
     name: str
     ratio: float | None
     spread: float | None
     peer: str
     unit: str
+    low: float | None = None
+    high: float | None = None
+    growth: float | None = None
+    memory: float | None = None
     plot: str = ""
 
 
@@ -99,7 +113,8 @@ class Report(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Everything known about one job.
 
     `score` includes `bonus` and never exceeds `max_score`, the points of the criteria that this
-    mode judges. `signature` is the HMAC-SHA256 of the canonical JSON of all other fields.
+    mode judges. `judged` is false when the submission could not be taken in at all: such an
+    attempt does not count. `signature` is the HMAC-SHA256 of the canonical JSON of the rest.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -108,6 +123,7 @@ class Report(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_score: float
     bonus: float
     passed: bool
+    judged: bool = True
     box: str
     seed: str
     submission_sha256: str

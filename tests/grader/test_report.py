@@ -64,8 +64,8 @@ def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "out") == ["report.json"]
     names = set(msgspec.json.decode((tmp_path / "out" / "report.json").read_bytes()))
     assert names == {
-        "schema_version", "capstone", "score", "max_score", "bonus", "passed", "box", "seed",
-        "submission_sha256", "criteria", "notebook", "benchmarks", "environment", "started_at",
+        "schema_version", "capstone", "score", "max_score", "bonus", "passed", "judged", "box",
+        "seed", "submission_sha256", "criteria", "notebook", "benchmarks", "environment", "started_at",
         "duration_s", "signature",
     }  # fmt: skip
 
@@ -106,7 +106,7 @@ def test_what_is_no_report_is_refused_with_its_path(content: bytes) -> None:
 
 def test_other_schemas_and_missing_reports_are_refused(tmp_path: Path) -> None:
     make(schema_version=9).write(tmp_path / "r.json")
-    with pytest.raises(BadReport, match="schema 9, expected 1"):
+    with pytest.raises(BadReport, match="schema 9, expected 2"):
         read_report(tmp_path / "r.json")
     with pytest.raises(BadReport, match="no such report"):
         read_report(tmp_path / "none.json")

@@ -1,0 +1,1 @@
+"""The commands of `grader`, one file a family; `grader.cli` puts them together."""

@@ -1,0 +1,112 @@
+"""`run-one`: the pure command that everything else is made of."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from grader.commands.shared import Progress, trouble, usage_error
+
+__all__ = ["run_one_command"]
+
+
+class Mode(enum.StrEnum):
+    """What is judged."""
+
+    SUBMIT = "submit"
+    CHECK = "check"
+    BENCH = "bench"
+
+
+class Tier(enum.StrEnum):
+    """Where the submission runs."""
+
+    AUTO = "auto"
+    BWRAP = "bwrap"
+    RLIMITS = "rlimits"
+    NONE = "none"
+
+
+def run_one_command(
+    capstone: Annotated[str, typer.Option(help="Key of the capstone, like database/01-storage.")],
+    submission: Annotated[Path, typer.Option(help="Folder that holds the learner's package.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.json, feedback.html and plots.")],
+    mode: Annotated[Mode, typer.Option(help="Judge all, the quick part, or the races.")] = (
+        Mode.SUBMIT
+    ),
+    learner: Annotated[str, typer.Option(help="Whose work it is; part of the seed.")] = "local",
+    attempt: Annotated[int, typer.Option(min=1, help="Which attempt; part of the seed.")] = 1,
+    seed: Annotated[str | None, typer.Option(help="Replay a report's seed.")] = None,
+    box: Annotated[Tier, typer.Option(help="Box tier; 'none' needs --trusted.")] = Tier.AUTO,
+    trusted: Annotated[bool, typer.Option(help="Skip the import audit. For our own code.")] = False,
+    record: Annotated[bool, typer.Option(help="Enter a submission into the gradebook.")] = False,
+    events: Annotated[bool, typer.Option(help="Print JSON lines instead of a bar.")] = False,
+) -> None:
+    """Judge one submission. Exit status 0 means that a verdict was written, whatever it says."""
+    from grader.job import JobSpec, run_one
+    from meridian.academy.curriculum import lab_root
+
+    _look_at_folders(submission, out)
+    with trouble(), Progress(events) as on_event:
+        report = run_one(
+            JobSpec(
+                capstone=capstone,
+                submission=submission,
+                out=out,
+                mode=mode.value,
+                learner=learner,
+                attempt=attempt,
+                seed=seed,
+                box=box.value,
+                trusted=trusted,
+                on_event=on_event,
+            )
+        )
+        on_event({"event": "report", "path": str(out / "report.json")})
+        if record and mode is Mode.SUBMIT:
+            _record(lab_root() / ".meridian", report)
+    if not events:
+        _summary(report, out)
+
+
+def _look_at_folders(submission: Path, out: Path) -> None:
+    """Say what is wrong with a folder before minutes are spent on judging. Exit status 2."""
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    problem = ""
+    if not submission.is_dir():
+        problem = f"--submission: There is no folder {submission}. Name the one with the package"
+    elif not place.is_dir():
+        problem = f"--out: {place} is not a folder. Name a folder for the report"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        problem = f"--out: {place} may not be written. Name a folder that may"
+    if problem:
+        raise usage_error(problem)
+
+
+def _record(folder: Path, report: Any) -> None:
+    from grader.gradebook import Gradebook
+    from grader.report import lab_key
+
+    with Gradebook(folder / "gradebook.sqlite") as book:
+        typer.echo(f"Receipt: {book.record(report, lab_key(folder))}")
+
+
+def _summary(report: Any, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("#", "Criterion", "Points", "Outcome"):
+        table.add_column(name)
+    for entry in report.criteria:
+        points = f"{entry.score:g} of {entry.points:g}"
+        table.add_row(Text(entry.id), Text(entry.title), points, entry.outcome)
+    console = Console(stderr=False, highlight=False)
+    console.print(table)
+    points = f"{report.score:g} of {report.max_score:g} points in box {report.box}"
+    console.print(f"{points}: {out / 'report.json'}")
