@@ -65,8 +65,8 @@ def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
     names = set(msgspec.json.decode((tmp_path / "out" / "report.json").read_bytes()))
     assert names == {
         "schema_version", "capstone", "score", "max_score", "bonus", "passed", "judged", "box",
-        "seed", "submission_sha256", "criteria", "notebook", "benchmarks", "environment", "started_at",
-        "duration_s", "signature",
+        "seed", "submission_sha256", "criteria", "notebook", "benchmarks", "environment",
+        "started_at", "duration_s", "signature",
     }  # fmt: skip
 
 
