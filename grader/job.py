@@ -39,6 +39,7 @@ from grader.report import (
 )
 from grader.scoring import score
 from grader.spec import JobSpec, complete, draw_seed
+from grader.store import SubmissionStore
 from grader.submission import Submission
 from grader.workers import Workshop, library_folders
 
@@ -98,7 +99,7 @@ class _Job:
                 self.acceptance(workshop, work)
             if mode == "submit":
                 self.run_notebook(workshop)
-            if mode != "check":
+            if mode != "check" and self.spec.races:
                 self.benchmark(workshop, work)
         except SubmissionRefused as error:
             self.refusal = ("refused", str(error))
@@ -113,6 +114,8 @@ class _Job:
         self.say("collect", "")
         code = work / "submission"
         self.collected = collect(self.spec.submission, code, self.capstone.package)
+        if self.spec.keep is not None:
+            SubmissionStore(self.spec.keep).add(code, self.collected)
         return code
 
     def audit(self, code: Path) -> None:
@@ -300,7 +303,7 @@ def _digest(grader: Path, suites: Path) -> str:
     """One hash of the judging code: equal hash, equal submission, equal seed: equal verdict.
 
     The grader with all its parts but other tracks' suites, the suite with its helpers and peer
-    beside it, and the models that suites compare with.
+    beside it, and the models that suites compare with; but mutants, which judge nobody.
     """
     own = [file for file in grader.rglob("*.py") if grader / "acceptance" not in file.parents]
     models = Path(meridian.testing.__path__[0])
@@ -310,7 +313,7 @@ def _digest(grader: Path, suites: Path) -> str:
         (suites, suites.rglob("*.py")),
         (models, models.rglob("*.py")),
     ):
-        for file in sorted(files):
+        for file in sorted(file for file in files if not file.name.startswith("mutants_")):
             content = file.read_bytes()
             head = f"{place.name}/{file.relative_to(place).as_posix()}\0{len(content)}\0"
             digest.update(head.encode() + content)

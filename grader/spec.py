@@ -23,9 +23,11 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     `mode`: ``"check"`` judges without notebook and benchmarks, ``"bench"`` the benchmarks alone.
     `box`: ``"auto"``, ``"bwrap"``, ``"rlimits"``, or ``"none"`` (this process; `trusted` only).
     `trusted` skips the import audit and lets the code import everything that is installed, the
-    judged system included: for judging `meridian` itself. `seed` replays a report's seed. The
-    last six default to what the course index and the lab's folder say about `capstone`; `solution`
-    holds the model answer that benchmarks race as well.
+    judged system included: for judging `meridian` itself. `seed` replays a report's seed. Without
+    `races` a submission is judged as one, but for its benchmarks. `keep` is the folder of a
+    `SubmissionStore` that gets the very files that are judged. The last six default to what the
+    course index and the lab's folder say about `capstone`; `solution` holds the model answer that
+    benchmarks race as well.
     """
 
     capstone: str
@@ -37,6 +39,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: str | None = None
     box: str = "auto"
     trusted: bool = False
+    races: bool = True
+    keep: Path | None = None
     on_event: Callable[[dict[str, Any]], None] | None = None
     limits: Limits = Limits()
     definition: Capstone | None = None

@@ -20,6 +20,7 @@ compares this drawing with the classes.
     ├── FingerprintMismatch
     ├── GradebookError
     ├── LabNotFound
+    ├── MutantError
     ├── NoFreePort
     ├── NoSuchVersion
     ├── NotAvailable
@@ -51,6 +52,7 @@ compares this drawing with the classes.
     │   ├── StorageClosed
     │   │   └── PagesLost
     │   └── TruncatedFile
+    ├── StoreError
     ├── SubmissionRefused
     ├── SuiteError
     ├── TleError

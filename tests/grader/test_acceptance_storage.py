@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from grader.acceptance.database import _storage_pages, _storage_pool, _storage_run
+from grader.acceptance.database.mutants_storage import MEMO, MUTANTS, SLOW_HITS
 from grader.box import detect
 from grader.build import write_exercise
 from grader.job import JobSpec, run_one
+from grader.mutants import Variant
 from grader.report import CriterionReport, Report
 from meridian.academy.curriculum import load
 from meridian.academy.outcomes import shown_outcome
-from tests.grader.variants.database_01_storage import MEMO, SLOW_HITS, VARIANTS, Variant
 
 ROOT = Path(__file__).parents[2]
 KEY = "database/01-storage"
@@ -150,7 +151,7 @@ def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", MUTANTS, ids=lambda v: v.name)
 def test_a_wrong_answer_fails_its_criterion_alone(variant: Variant, tmp_path: Path) -> None:
     report = judge(variant.write(SOLUTION, tmp_path / "submission"), tmp_path)
     found = missed(report)
@@ -165,9 +166,9 @@ def test_a_wrong_answer_fails_its_criterion_alone(variant: Variant, tmp_path: Pa
 
 @pytest.mark.usefixtures("quick")
 def test_every_criterion_has_a_wrong_answer() -> None:
-    judged = {v.criterion for v in (*VARIANTS, SLOW_HITS)}
+    judged = {v.criterion for v in (*MUTANTS, SLOW_HITS)}
     assert judged == {c.id for c in CAPSTONE.criteria}
-    assert len(VARIANTS) >= 10
+    assert len(MUTANTS) >= 10
 
 
 def test_a_dict_beside_the_pool_is_found_out(
@@ -197,7 +198,7 @@ def test_slow_hits_lose_the_race_against_themselves(
 @pytest.mark.usefixtures("quick")
 def test_a_seed_replays_and_another_one_differs(tmp_path: Path) -> None:
     """The counterexample of a failure is the same for the same seed."""
-    wrong = next(v for v in VARIANTS if v.name == "lru_is_fifo")
+    wrong = next(v for v in MUTANTS if v.name == "lru_is_fifo")
     folder = wrong.write(SOLUTION, tmp_path / "submission")
     shown = [missed(judge(folder, tmp_path / str(i)))["3"].counterexample for i in range(2)]
     assert shown[0] == shown[1]

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grader.acceptance.database.mutants_storage import MUTANTS
+from grader.mutants import Change, Variant
 from meridian.testing import storage as model
-from tests.grader.variants import Change, Variant
-from tests.grader.variants.database_01_storage import VARIANTS
 
 SOLUTION = Path(__file__).parents[2] / "solutions/database/01-storage"
 
@@ -286,7 +286,7 @@ def failing(api: ModuleType, folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "variant", [v for v in (*VARIANTS, *MORE) if v.name in FOUND_BY], ids=lambda v: v.name
+    "variant", [v for v in (*MUTANTS, *MORE) if v.name in FOUND_BY], ids=lambda v: v.name
 )
 def test_checks_find(
     variant: Variant, load: Callable[[Variant], ModuleType], tmp_path: Path

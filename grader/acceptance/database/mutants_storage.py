@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.grader.variants import Change, Variant
+from grader.mutants import Change, Proof, Variant
 
 _REFUSES = "if offset < HEADER_SIZE + SLOT_SIZE * count"
 
-VARIANTS = (
+MUTANTS = (
     # -- 1: page I/O
     Variant(
         "lost_free_list",  # the list lives in memory only
@@ -256,4 +256,17 @@ MEMO = Variant(
             "        memo[rid] = bytes(record)\n        return memo[rid]\n        ### END",
         ),
     ),
+)
+
+PROOF = Proof(
+    MUTANTS,
+    races=(SLOW_HITS, MEMO),
+    adapter="tests/grader/adapters/database_01_storage",
+    quick={
+        "grader.acceptance.database._storage_pool:TRACE_STEPS": 400,
+        "grader.acceptance.database._storage_pages:FLIPS": 200,
+        "grader.acceptance.database._storage_run:BATCH": 500,
+        "grader.acceptance.database._storage_run:ROUNDS": 8,
+    },
+    race_points=7,
 )
