@@ -1,4 +1,4 @@
-"""How frames reach a worker: through pipes into a box, or through a call in this process.
+"""How frames reach a worker in a box: through pipes. In this process: `grader.in_process`.
 
 The judge's side of a pipe believes nothing: every wait has an end, every length a cap, and bytes
 that nobody asked for end the worker.
@@ -7,7 +7,6 @@ that nobody asked for end the worker.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import select
@@ -20,12 +19,11 @@ from grader.box import Spawn
 from grader.errors import WorkerLost
 from grader.files import usage
 from grader.limits import Limits
-from grader.namespace import Namespace
 from grader.process import BoxProcess, readable
 from grader.protocol import HEADER, VERSION, ProtocolViolation, decode_answer, frame
-from grader.worker import EXIT_NO_MEMORY, Servant
+from grader.worker import EXIT_NO_MEMORY
 
-__all__ = ["BoxTransport", "LoopTransport", "Transport"]
+__all__ = ["BoxTransport", "Transport"]
 
 _TICK_S = 0.25
 _CHUNK = 1 << 16
@@ -46,46 +44,6 @@ class Transport(Protocol):
     def output(self) -> tuple[str, str]:
         """What it wrote to stdout and stderr so far, cut to the limit."""
         ...
-
-
-class LoopTransport:
-    """A worker in this very process, for code one trusts: same encoding, and pdb works."""
-
-    def __init__(self, servant: Servant, here: Namespace, kept_bytes: int) -> None:
-        self._servant: Servant | None = servant
-        self._here = here
-        self._kept_bytes = kept_bytes
-        self._out, self._err = _Kept(), _Kept()
-
-    def ask(self, payload: bytes, timeout_s: float) -> bytes:  # noqa: ARG002 - no way to enforce
-        if self._servant is None:
-            raise WorkerLost("crashed", "The worker was ended")
-        self._here.enter()
-        with (
-            contextlib.redirect_stdout(self._out.text),
-            contextlib.redirect_stderr(self._err.text),
-        ):
-            return self._servant.handle(payload)
-
-    def close(self) -> None:
-        self._servant = None
-        self._here.leave()
-
-    def output(self) -> tuple[str, str]:
-        return self._out.read(self._kept_bytes), self._err.read(self._kept_bytes)
-
-
-class _Kept:
-    """A stream in memory that code may also write bytes to, as to the real ones."""
-
-    def __init__(self) -> None:
-        self._bytes = io.BytesIO()
-        self.text = io.TextIOWrapper(
-            self._bytes, encoding="utf-8", errors="backslashreplace", write_through=True
-        )
-
-    def read(self, count: int) -> str:
-        return self._bytes.getvalue()[:count].decode("utf-8", "replace")
 
 
 class BoxTransport:

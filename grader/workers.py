@@ -17,15 +17,15 @@ import msgspec
 from grader.box import Box, Plan, Spawn
 from grader.errors import WorkerLost
 from grader.files import open_to_box, remove_tree
+from grader.in_process import LoopTransport
 from grader.limits import Limits
 from grader.namespace import Namespace
 from grader.proxy import Connection
-from grader.transport import BoxTransport, LoopTransport, Transport
-from grader.worker import Servant
+from grader.runtime import RUNTIME_FILES
+from grader.servant import Servant
+from grader.transport import BoxTransport, Transport
 
 __all__ = ["Workshop", "library_folders", "random_for"]
-
-_RUNTIME = ("__init__.py", "kernel.py", "protocol.py", "worker.py")
 
 
 def library_folders() -> tuple[Path, ...]:
@@ -134,7 +134,7 @@ class Workshop:
             return
         here = Path(__file__).parent
         (self._runtime / "grader").mkdir(parents=True)
-        for name in _RUNTIME:
+        for name in RUNTIME_FILES:
             shutil.copyfile(here / name, self._runtime / "grader" / name)
         shutil.copytree(Path(msgspec.__file__).parent, self._runtime / "msgspec")
         compileall.compile_dir(self._runtime, quiet=2, legacy=False)
