@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 from meridian.errors import MeridianError
 
-__all__ = ["CriterionFailed", "expect", "same", "show"]
+__all__ = ["Compared", "CriterionFailed", "MustRaise", "expect", "same", "show"]
 
 _MAX_SHOWN_CHARS = 300
 
 
-class CriterionFailed(MeridianError, AssertionError):
-    """A requirement does not hold. `message` and `counterexample` are shown to the learner."""
+class Compared(NamedTuple):
+    """A check that a replay can make again: these two must be the same."""
 
-    def __init__(self, message: str, counterexample: str = "") -> None:
+    got: Any
+    want: Any
+
+
+class MustRaise(NamedTuple):
+    """A check that a replay can make again: the call must raise one of these."""
+
+    names: tuple[str, ...]
+
+
+class CriterionFailed(MeridianError, AssertionError):
+    """A requirement does not hold. `message` and `counterexample` are shown to the learner.
+
+    `check` is what was checked, where a replay can check it as well; `at_ns` when it was found
+    out: what the test asks later, to clean up, is no part of it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        counterexample: str = "",
+        *,
+        check: Compared | MustRaise | None = None,
+    ) -> None:
         self.message = message
         self.counterexample = counterexample
+        self.check = check
+        self.at_ns = time.perf_counter_ns()
         super().__init__(message)
 
 
@@ -44,7 +70,9 @@ def expect(got: Any, want: Any, call: str = "", counterexample: str = "") -> Non
     """Nothing when `got` is `same` as `want`, else `CriterionFailed` naming `call` and both."""
     if not same(got, want):
         where = f"{call}: expected" if call else "Expected"
-        raise CriterionFailed(f"{where} {_difference(got, want)}", counterexample)
+        raise CriterionFailed(
+            f"{where} {_difference(got, want)}", counterexample, check=Compared(got, want)
+        )
 
 
 def _difference(got: Any, want: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from grader.compare import CriterionFailed
+from grader.compare import CriterionFailed, MustRaise
 from grader.files import open_inside, regular_file
 from grader.proxy import Batch, Connection, Remote, RemoteBuffer, RemoteError, remote_map
 from grader.workers import Workshop
@@ -36,13 +36,18 @@ class Raises:
     ) -> bool:
         wanted = " or ".join(self._names)
         if error is None:
-            raise CriterionFailed(f"{self._call or 'The call'} must raise {wanted}; it returned")
+            raise CriterionFailed(
+                f"{self._call or 'The call'} must raise {wanted}; it returned",
+                check=MustRaise(self._names),
+            )
         if not isinstance(error, RemoteError):
             return False
         if not error.is_a(*self._names):
             if error.is_a("NotImplementedError"):
                 return False  # not written is not the wrong exception
-            raise CriterionFailed(f"{error}; it must raise {wanted}") from error
+            raise CriterionFailed(
+                f"{error}; it must raise {wanted}", check=MustRaise(self._names)
+            ) from error
         self.error = error
         return True
 
@@ -126,6 +131,14 @@ class Submission:
             written = 0
             while written < len(data):
                 written += os.pwrite(fd, data[written:], (offset or 0) + written)
+        finally:
+            os.close(fd)
+
+    def truncate(self, name: str, size: int) -> None:
+        """Cut a file to `size` bytes, or lengthen it with zeros, as a failing disk might."""
+        fd = self._open(name, os.O_WRONLY)
+        try:
+            os.ftruncate(fd, size)
         finally:
             os.close(fd)
 
