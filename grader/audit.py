@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from grader.collect import SubmissionRefused
+from grader.intake import SubmissionRefused
 
 __all__ = ["audit"]
 

@@ -9,7 +9,15 @@ import stat
 import subprocess
 from pathlib import Path
 
-__all__ = ["Usage", "open_inside", "open_to_box", "regular_file", "remove_tree", "usage"]
+__all__ = [
+    "Usage",
+    "open_beneath",
+    "open_inside",
+    "open_to_box",
+    "regular_file",
+    "remove_tree",
+    "usage",
+]
 
 
 class Usage:
@@ -61,20 +69,32 @@ def open_inside(folder: Path, name: str, flags: int) -> int:
     Raises `ValueError` for what is not a plain file, or not inside; `OSError` as ``open`` does.
     """
     regular_file(folder, name)
-    *above, last = Path(name).parts
-    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for part in above:
-            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
-            os.close(here)
-            here = below
-        fd = os.open(last, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644, dir_fd=here)
-    finally:
-        os.close(here)
+    fd = open_beneath(folder, name, flags)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise ValueError(f"{name} is not a plain file")
     return fd
+
+
+def open_beneath(folder: Path, name: str, flags: int) -> int:
+    """A descriptor of whatever `folder` / `name` is, opened part by part from descriptor to
+    descriptor: a link put in its way meanwhile leads nowhere, a pipe is not waited for.
+
+    `name` is relative and has no ``..``. Raises `OSError`.
+    """
+    *above, last = name.split("/")
+    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in above:
+            below = os.open(
+                part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here
+            )
+            os.close(here)
+            here = below
+        safely = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(last, flags | safely, 0o644, dir_fd=here)
+    finally:
+        os.close(here)
 
 
 def regular_file(folder: Path, name: str) -> Path:

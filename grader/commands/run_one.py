@@ -75,10 +75,13 @@ def run_one_command(
 
 def _look_at_folders(submission: Path, out: Path) -> None:
     """Say what is wrong with a folder before minutes are spent on judging. Exit status 2."""
+    from grader.unpack import is_archive
+
     place = next(path for path in (out, *out.absolute().parents) if path.exists())
     problem = ""
-    if not submission.is_dir():
-        problem = f"--submission: There is no folder {submission}. Name the one with the package"
+    if not submission.is_dir() and not is_archive(submission):
+        problem = f"--submission: There is no folder or archive {submission}. Name the one with"
+        problem += " the package"
     elif not place.is_dir():
         problem = f"--out: {place} is not a folder. Name a folder for the report"
     elif not os.access(place, os.W_OK | os.X_OK):

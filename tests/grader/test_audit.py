@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from grader.audit import audit
-from grader.collect import SubmissionRefused
+from grader.intake import SubmissionRefused
 
 ALLOWED = ("os", "struct", "collections", "dataclasses", "importlib.resources")
 

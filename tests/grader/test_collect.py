@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from grader import collect as module
+from grader import collect as collecting
+from grader import intake
 from grader.collect import SubmissionRefused, collect
 
 
@@ -100,12 +101,12 @@ def test_compiled_code_is_refused(source: Path, tmp_path: Path, name: str) -> No
 def test_too_much_of_anything_is_refused(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_FILES", 3)
+    monkeypatch.setattr(intake, "MAX_FILES", 4)
     for i in range(3):
         (source / "toy" / f"m{i}.py").write_text("")
-    assert "more than 3 files" in refused(source, tmp_path).reason
-    monkeypatch.setattr(module, "MAX_FILES", 100)
-    monkeypatch.setattr(module, "MAX_FILE_BYTES", 100)
+    assert "more than 4 files" in refused(source, tmp_path).reason
+    monkeypatch.setattr(intake, "MAX_FILES", 100)
+    monkeypatch.setattr(intake, "MAX_FILE_BYTES", 100)
     (source / "toy" / "m0.py").write_text("#" * 101)
     assert "larger than 100 bytes" in refused(source, tmp_path).reason
 
@@ -113,7 +114,7 @@ def test_too_much_of_anything_is_refused(
 def test_too_much_in_all_and_too_deep_are_refused(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_TOTAL_BYTES", 10)
+    monkeypatch.setattr(collecting, "MAX_TOTAL_BYTES", 10)
     assert "bytes in all" in refused(source, tmp_path).reason
     folder = source / "toy"
     for _ in range(9):
@@ -128,7 +129,7 @@ def test_what_is_missing_is_named(source: Path, tmp_path: Path, missing: str) ->
         (source / "toy").rename(source / "other")
         assert refused(source, tmp_path).where == "toy"
     else:
-        assert "not a folder" in refused(tmp_path / "nowhere", tmp_path).reason
+        assert "does not exist" in refused(tmp_path / "nowhere", tmp_path).reason
 
 
 @pytest.mark.parametrize("name", [b"\xff.py", b"a\nb.py", b"\x1b]0;x.py"])
