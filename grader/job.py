@@ -43,7 +43,7 @@ from grader.store import SubmissionStore
 from grader.submission import Submission
 from grader.workers import Workshop, library_folders
 
-__all__ = ["JobSpec", "run_one"]
+__all__ = ["JobSpec", "grader_digest", "run_one"]
 
 
 def run_one(spec: JobSpec) -> Report:
@@ -273,7 +273,7 @@ class _Job:
             "learner": self.spec.learner,
             "attempt": self.spec.attempt,
             "trusted": self.spec.trusted,
-            "grader_sha256": _digest(Path(__file__).parent, self.suite.parent),
+            "grader_sha256": grader_digest(self.suite),
             "box_reason": best.reason,
             "box_fix": best.fix,
         }
@@ -297,6 +297,11 @@ def _permitted(spec: JobSpec) -> Box:
             "bwrap", best.reason or "rlimits was asked for", best.fix or "Ask for bwrap."
         )
     return box
+
+
+def grader_digest(suite: Path) -> str:
+    """The hash of this grader with `suite`, as every report names it."""
+    return _digest(Path(__file__).parent, suite.parent)
 
 
 def _digest(grader: Path, suites: Path) -> str:
