@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from grader.commands import authoring, records, run_one
+from grader.commands import authoring, prove, records, run_one
 
 __all__ = ["app", "main"]
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 
 app.command("run-one")(run_one.run_one_command)
 app.command("build")(authoring.build)
+app.command("prove")(prove.prove_command)
 app.command("verify-report")(records.verify_report)
 app.command("gradebook")(records.gradebook)
 

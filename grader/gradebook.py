@@ -1,90 +1,34 @@
 """The gradebook: every attempt that was ever graded, in one SQLite file that only grows.
 
-Triggers refuse to change or remove an attempt, so a mistake is corrected by another attempt, not
-by rewriting history. A receipt is what a learner holds: it names the attempt and its content.
+Triggers refuse to change or remove a row. What changes a mark later, judging again or a person, is
+a *revision*: a row of its own that names its attempt, its author and its reason, and holds the
+marks as they stand from then on. The latest counts, and none before it is lost. A receipt is what
+a learner holds: it names the attempt and its content.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
-from types import TracebackType
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
+from grader.gradebook_reader import Attempt, GradebookError, GradebookReader
+from grader.marks import ManualMark, settled
 from grader.report import Report
-from meridian.errors import MeridianError
+from meridian.academy.curriculum import Capstone
 
-__all__ = ["Attempt", "Gradebook", "GradebookError"]
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS attempts (
-    id INTEGER PRIMARY KEY,
-    learner TEXT NOT NULL,
-    capstone TEXT NOT NULL,
-    attempt INTEGER NOT NULL CHECK (attempt > 0),
-    graded_at TEXT NOT NULL,
-    score REAL NOT NULL,
-    max_score REAL NOT NULL,
-    passed INTEGER NOT NULL CHECK (passed IN (0, 1)),
-    submission_sha256 TEXT NOT NULL,
-    receipt TEXT NOT NULL UNIQUE,
-    report BLOB NOT NULL,
-    UNIQUE (learner, capstone, attempt)
-) STRICT;
-CREATE TRIGGER IF NOT EXISTS attempts_never_change BEFORE UPDATE ON attempts
-BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS attempts_never_leave BEFORE DELETE ON attempts
-BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS attempts_are_not_replaced BEFORE INSERT ON attempts
-WHEN EXISTS (SELECT 1 FROM attempts WHERE id = NEW.id OR receipt = NEW.receipt
-    OR (learner, capstone, attempt) = (NEW.learner, NEW.capstone, NEW.attempt))
-BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
-"""
-_COLUMNS = "learner, capstone, attempt, graded_at, score, max_score, passed, receipt"
-_BUSY_S = 10.0
+__all__ = ["Attempt", "Gradebook", "GradebookError", "receipt_of"]
 
 
-class GradebookError(MeridianError, ValueError):
-    """An attempt cannot be entered, or a file is no gradebook."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path = path
-        self.reason = reason
-        super().__init__(f"{path}: {reason}")
-
-
-class Attempt(msgspec.Struct, frozen=True, array_like=True):
-    """One row."""
-
-    learner: str
-    capstone: str
-    attempt: int
-    graded_at: str
-    score: float
-    max_score: float
-    passed: bool
-    receipt: str
-
-
-class Gradebook:
+class Gradebook(GradebookReader):
     """Use with `with`. Several processes may read and append at once (WAL, one writer)."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise GradebookError(path, f"not a gradebook ({error})") from None
+    # -- entering --------------------------------------------------------------------------------
 
     def record(self, report: Report, key: bytes) -> str:
         """Append one submission and return its receipt.
@@ -92,75 +36,131 @@ class Gradebook:
         Raises `GradebookError` when the signature is not `key`'s, when the report is of a mere
         check, or when this attempt was entered before with another content.
         """
-        if not report.verify(key):
-            raise GradebookError(self._path, "the report's signature does not fit its content")
-        facts = report.environment
-        learner, attempt = str(facts.get("learner")), int(facts.get("attempt", 0))
-        if facts.get("mode") != "submit":
-            raise GradebookError(self._path, f"a {facts.get('mode')} is no submission")
-        receipt = _receipt(report, key)
-        row = (
-            learner,
-            report.capstone,
-            attempt,
-            report.started_at,
-            report.score,
-            report.max_score,
-            int(report.passed),
-            report.submission_sha256,
-            receipt,
-            msgspec.json.encode(report),
-        )
+        learner, attempt = self._genuine(report, key)
+        receipt = receipt_of(report, key)
         with self._writing():
             known = self._db.execute(
                 "SELECT receipt FROM attempts WHERE learner = ? AND capstone = ? AND attempt = ?",
-                row[:3],
+                (learner, report.capstone, attempt),
             ).fetchone()
             if known is None:
-                self._db.execute(
-                    "INSERT INTO attempts (learner, capstone, attempt, graded_at, score, "
-                    "max_score, passed, submission_sha256, receipt, report) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    row,
-                )
+                row = {
+                    "learner": learner,
+                    "capstone": report.capstone,
+                    "attempt": attempt,
+                    "graded_at": report.started_at,
+                    "score": report.score,
+                    "max_score": report.max_score,
+                    "passed": int(report.passed),
+                    "submission_sha256": report.submission_sha256,
+                    "receipt": receipt,
+                    "report": msgspec.json.encode(report),
+                    "judged": int(report.judged),
+                }
+                self._append("attempts", row)
             elif known[0] != receipt:
                 raise GradebookError(
-                    self._path,
+                    self.path,
                     f"attempt {attempt} of {learner} at {report.capstone} is already entered",
                 )
         return receipt
 
-    def attempts(self, learner: str | None = None, capstone: str | None = None) -> list[Attempt]:
-        """Every attempt, oldest first; of one learner, of one capstone, or of all."""
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM attempts WHERE (?1 IS NULL OR learner = ?1) "
-            "AND (?2 IS NULL OR capstone = ?2) ORDER BY id",
-            (learner, capstone),
-        )
-        return [msgspec.convert((*row[:6], bool(row[6]), row[7]), Attempt) for row in rows]
+    def regrade(
+        self, report: Report, key: bytes, *, capstone: Capstone, author: str, why: str
+    ) -> Attempt:
+        """Append another verdict on an attempt that is entered, and return how it stands now.
 
-    def report(self, receipt: str) -> Report:
-        """The report behind a receipt. Raises `GradebookError` for one that is not known."""
-        row = self._db.execute(
-            "SELECT report FROM attempts WHERE receipt = ?", (receipt,)
-        ).fetchone()
-        if row is None:
-            raise GradebookError(self._path, f"no attempt has the receipt {receipt!r}")
-        return msgspec.json.decode(row[0], type=Report)
+        A person's marks stay what that person said. Raises `GradebookError` when the attempt is
+        not entered, or was of another submission.
+        """
+        learner, attempt = self._genuine(report, key)
+        with self._writing():
+            row_id, entered = self._row(learner, report.capstone, attempt)
+            if report.submission_sha256 != entered:
+                raise GradebookError(self.path, "the report is of another submission")
+            marks = settled(report, self._manual_marks(row_id), capstone)
+            revision = {
+                "attempt_id": row_id,
+                "kind": "regrade",
+                "receipt": receipt_of(report, key),
+                "report": msgspec.json.encode(report),
+                "judged": int(report.judged),
+            }
+            self._revise(revision, marks.score, marks.max_score, marks.passed, author, why)
+        return self.attempt(learner, report.capstone, attempt)
 
-    def close(self) -> None:
-        self._db.close()
-
-    def __enter__(self) -> Gradebook:
-        return self
-
-    def __exit__(
+    def adjust(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        learner: str,
+        key: str,
+        attempt: int,
+        criterion: str,
+        points: float | None,
+        *,
+        capstone: Capstone,
+        author: str,
+        why: str,
+    ) -> Attempt:
+        """Enter what a person gives for one criterion of attempt `attempt` at capstone `key`.
+
+        These points stand, whatever a later regrade says, until ``None`` withdraws them. Raises
+        `GradebookError` for an unknown attempt or criterion, points beyond those of the
+        criterion, or without author and reason.
+        """
+        if not (author.strip() and why.strip()):
+            raise GradebookError(self.path, "a mark by hand needs an author and a reason")
+        with self._writing():
+            row_id, _ = self._row(learner, key, attempt)
+            report = self._latest_report(row_id)
+            entry = next((c for c in report.criteria if c.id == criterion), None)
+            if entry is None:
+                known = ", ".join(c.id for c in report.criteria)
+                raise GradebookError(self.path, f"{key} has no criterion {criterion!r}: {known}")
+            if points is not None and not 0 <= points <= entry.points:
+                most = f"criterion {criterion} gives 0 to {entry.points:g} points"
+                raise GradebookError(self.path, f"{most}, not {points:g}")
+            made = _now()
+            mark = ManualMark(criterion, points, why, author, made)
+            marks = settled(report, [*self._manual_marks(row_id), mark], capstone)
+            revision = {
+                "attempt_id": row_id,
+                "kind": "adjustment",
+                "criterion": criterion,
+                "points": points,
+                "judged": int(report.judged),
+            }
+            self._revise(revision, marks.score, marks.max_score, marks.passed, author, why, at=made)
+        return self.attempt(learner, key, attempt)
+
+    # -- below -----------------------------------------------------------------------------------
+
+    def _genuine(self, report: Report, key: bytes) -> tuple[str, int]:
+        """Learner and attempt of a submission that is signed with `key`."""
+        if not report.verify(key):
+            raise GradebookError(self.path, "the report's signature does not fit its content")
+        facts = report.environment
+        if facts.get("mode") != "submit":
+            raise GradebookError(self.path, f"a {facts.get('mode')} is no submission")
+        return str(facts.get("learner")), int(facts.get("attempt", 0))
+
+    def _revise(
+        self,
+        row: dict[str, Any],
+        score: float,
+        max_score: float,
+        passed: bool,
+        author: str,
+        why: str,
+        at: str = "",
     ) -> None:
-        self.close()
+        stands = {"score": score, "max_score": max_score, "passed": int(passed)}
+        self._append(
+            "revisions", {**row, **stands, "author": author, "why": why, "made_at": at or _now()}
+        )
+
+    def _append(self, table: str, row: dict[str, Any]) -> None:
+        names, marks = ", ".join(row), ", ".join("?" * len(row))
+        self._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -174,6 +174,10 @@ class Gradebook:
             cursor.execute("COMMIT")
 
 
-def _receipt(report: Report, key: bytes) -> str:
+def receipt_of(report: Report, key: bytes) -> str:
     """Short enough to type, long enough not to guess."""
     return hmac.new(key, b"receipt\0" + report.canonical(), hashlib.sha256).hexdigest()[:20]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -25,6 +25,7 @@ compares this drawing with the classes.
     ├── NoSuchVersion
     ├── NotAvailable
     ├── PortInUse
+    ├── ProcessLost
     ├── ProgressBusy
     ├── ProgressCorrupt
     ├── ProgressTooNew

@@ -52,6 +52,7 @@ def run_one_command(
 
     _look_at_folders(submission, out)
     with trouble(), Progress(events) as on_event:
+        entered = record and mode is Mode.SUBMIT
         report = run_one(
             JobSpec(
                 capstone=capstone,
@@ -63,11 +64,12 @@ def run_one_command(
                 seed=seed,
                 box=box.value,
                 trusted=trusted,
+                keep=lab_root() / ".meridian" / "submissions" if entered else None,
                 on_event=on_event,
             )
         )
         on_event({"event": "report", "path": str(out / "report.json")})
-        if record and mode is Mode.SUBMIT:
+        if entered:
             _record(lab_root() / ".meridian", report)
     if not events:
         _summary(report, out)

@@ -94,8 +94,12 @@ def test_recorded_submissions_are_listed_with_their_receipt(toy: Any, lab: Path)
     assert done.exit_code == 0, done.output
     receipt = done.output.split("Receipt: ")[1].split()[0]
     listed = json.loads(call("gradebook", "--json").output)
-    assert [row[:3] for row in listed] == [["local", "toys/01-toy", 3]]
-    assert listed[0][-1] == receipt
+    assert [(row["learner"], row["capstone"], row["attempt"]) for row in listed] == [
+        ("local", "toys/01-toy", 3)
+    ]
+    assert listed[0]["receipt"] == receipt
+    kept = lab / ".meridian" / "submissions" / f"{listed[0]['submission_sha256']}.tar"
+    assert kept.is_file(), "without its files no attempt can be judged again"
     assert receipt in call("gradebook", "--learner", "local").output
     assert call("gradebook", "--learner", "nobody").output == ""
     assert os.stat(lab / ".meridian" / "key").st_mode & 0o777 == 0o600

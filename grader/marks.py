@@ -1,0 +1,59 @@
+"""What an attempt is worth once a person has had a say: points, and whether it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from grader.report import Report
+from meridian.academy.curriculum import Capstone
+
+__all__ = ["ManualMark", "Settled", "settled"]
+
+
+class ManualMark(msgspec.Struct, frozen=True):
+    """What a person gave for one criterion, and why; ``None`` takes an earlier mark back."""
+
+    criterion: str
+    points: float | None
+    why: str
+    author: str
+    made_at: str
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The marks of a report under the rules of its capstone."""
+
+    score: float
+    max_score: float
+    bonus: float
+    passed: bool
+
+
+def settled(report: Report, marks: Sequence[ManualMark], capstone: Capstone) -> Settled:
+    """`report` with the latest of `marks` in place of what the grader gave.
+
+    The rules are those of `grader.scoring`: the bonus up to its cap and never beyond the maximum;
+    passed means the pass mark, every required criterion and, where one was judged, the notebook.
+    A required criterion also counts as passed when a person gave all its points. What could not
+    be judged stays what it was unless a person marked it.
+    """
+    given = {mark.criterion: mark.points for mark in marks}
+    points = {}
+    held = {}
+    for entry in report.criteria:
+        by_hand = given.get(entry.id)
+        points[entry.id] = entry.score if by_hand is None else by_hand
+        held[entry.id] = entry.outcome == "passed" if by_hand is None else by_hand >= entry.points
+    if all(by_hand is None for by_hand in given.values()):
+        return Settled(report.score, report.max_score, report.bonus, report.passed)
+    extra = sum(points.get(criterion.id, 0) for criterion in capstone.bonus)
+    bonus = min(float(capstone.bonus_cap), extra)
+    earned = sum(points.get(criterion.id, 0) for criterion in capstone.criteria)
+    most = report.max_score
+    score = round(min(most, earned + bonus), 2)
+    required = all(held.get(c.id, False) for c in capstone.criteria if c.required)
+    enough = most > 0 and score * 100 >= capstone.pass_mark * most
+    notebook = report.notebook.outcome in ("passed", "not_run") or report.passed
+    return Settled(score, most, round(bonus, 2), required and enough and notebook)
