@@ -20,6 +20,7 @@ compares this drawing with the classes.
     ├── FingerprintMismatch
     ├── GradebookError
     ├── LabNotFound
+    ├── MachineBusy
     ├── MutantError
     ├── NoFreePort
     ├── NoSuchVersion
@@ -35,6 +36,7 @@ compares this drawing with the classes.
     ├── RemoteError
     │   ├── RemoteAttributeError
     │   └── RemoteTypeError
+    ├── RuntimeFolderUnsafe
     ├── StorageError
     │   ├── BadFormat
     │   ├── CorruptPage

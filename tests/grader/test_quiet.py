@@ -164,7 +164,7 @@ def test_a_killed_waiter_opens_the_door(tmp_path: Path, another: Callable[[], Pr
         pass
 
 
-def test_two_jobs_that_both_go_on_to_a_race(another: Callable[[], Process]) -> None:
+def test_two_jobs_that_both_go_on_to_a_race(tmp_path: Path, another: Callable[[], Process]) -> None:
     """Each gives its shared lock up before it waits; neither waits for the other."""
     one, two = another(), another()
     one.does("working")
@@ -172,12 +172,15 @@ def test_two_jobs_that_both_go_on_to_a_race(another: Callable[[], Process]) -> N
     one.waits("alone")  # two still works
     two.tell("alone")
     assert one.hears() == "done"
-    one.tell("leave")  # back to its shared lock, behind the race of the other
+    for _ in "race", "work":
+        one.tell("leave")  # back to its shared lock, before or after the race of the other
     two.hears_done()
-    two.does("leave")
-    one.hears_done()
-    for process in (one, two):
-        process.does("leave")
+    for _ in "race", "work":
+        two.tell("leave")
+    for process in (one, one, two, two):
+        process.hears_done()
+    with Quiet(tmp_path, wait_s=0).alone():
+        pass
 
 
 def test_blocks_inside_blocks(tmp_path: Path) -> None:
