@@ -1,0 +1,1 @@
+"""Three graders on one small assignment: seconds to the verdict, and the verdict on ten tricks."""
