@@ -32,15 +32,18 @@ from meridian.foundation.profiling.growth import (
     EliminationVerdict,
     SweepResult,
     elimination_check,
+    fit_growth,
     sweep,
 )
 from meridian.foundation.profiling.interleaved import compare, compare_many
 from meridian.foundation.profiling.measurement import Measurement, measure
 from meridian.foundation.profiling.result import BenchmarkResult
-from meridian.foundation.profiling.stats import Interval, holm
+from meridian.foundation.profiling.sequential import LOOK_LEVEL, Asked, looks
+from meridian.foundation.profiling.stats import Interval, bootstrap_median, holm
 from meridian.foundation.profiling.timing import BadTiming
 
 __all__ = [
+    "Asked",
     "BadTiming",
     "BaselineCorrupt",
     "BaselineMissing",
@@ -51,17 +54,21 @@ __all__ = [
     "Fingerprint",
     "FingerprintMismatch",
     "Interval",
+    "LOOK_LEVEL",
     "Measurement",
     "SweepResult",
     "Verdict",
     "black_box",
+    "bootstrap_median",
     "compare",
     "compare_many",
     "compare_pairs",
     "compare_samples",
     "elimination_check",
+    "fit_growth",
     "holm",
     "load_average",
+    "looks",
     "measure",
     "sweep",
     "use_in_kernels",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from meridian.foundation.profiling.interleaved import compare
 from meridian.foundation.profiling.stats import Interval, bootstrap_median
@@ -20,7 +22,7 @@ from meridian.foundation.profiling.timing import (
     sample,
 )
 
-__all__ = ["EliminationVerdict", "SweepResult", "elimination_check", "sweep"]
+__all__ = ["EliminationVerdict", "SweepResult", "elimination_check", "fit_growth", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,24 @@ class SweepResult:
     ci: tuple[tuple[float, float], ...]  # 95 %, seconds per call
     slope: float
     clock: str = "wall"
+    slope_ci95: tuple[float, float] | None = None
+
+    @classmethod
+    def of(
+        cls, times_s: Mapping[int, Sequence[float]], *, seed: int = 0, clock: str = "wall"
+    ) -> SweepResult:
+        """The result of seconds per call by size, as many for each, taken in rounds."""
+        intervals = [bootstrap_median(times, seed=seed) for times in times_s.values()]
+        rounds = list(zip(*times_s.values(), strict=True))
+        slope = fit_growth(list(times_s), rounds, seed=seed)
+        return cls(
+            sizes=tuple(times_s),
+            medians=tuple(interval.est for interval in intervals),
+            ci=tuple((interval.lo, interval.hi) for interval in intervals),
+            slope=slope.est,
+            clock=clock,
+            slope_ci95=(slope.lo, slope.hi),
+        )
 
 
 def sweep(
@@ -64,23 +84,33 @@ def sweep(
             rng.shuffle(order)
             for size in order:
                 times[size].append(nonzero(sample(cases[size], inner[size], timer)) / inner[size])
-    intervals = [bootstrap_median(times[size], seed=seed) for size in cases]
-    return SweepResult(
-        sizes=tuple(cases),
-        medians=tuple(interval.est for interval in intervals),
-        ci=tuple((interval.lo, interval.hi) for interval in intervals),
-        slope=_log_slope(list(cases), intervals),
-        clock=clock_name,
-    )
+    return SweepResult.of(times, seed=seed, clock=clock_name)
 
 
-def _log_slope(sizes: Sequence[int], intervals: Sequence[Interval]) -> float:
-    """Least-squares slope of log time over log size."""
-    x = [math.log(size) for size in sizes]
-    y = [math.log(interval.est) for interval in intervals]
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    covariance = sum((xi - mean_x) * (yi - mean_y) for xi, yi in zip(x, y, strict=True))
-    return covariance / sum((xi - mean_x) ** 2 for xi in x)
+def fit_growth(
+    sizes: Sequence[int], times_s: npt.ArrayLike, *, seed: int = 0, level: float = 0.95
+) -> Interval:
+    """The exponent p of time ~ size ** p, with its bootstrap interval.
+
+    `times_s` has one row a round and one column a size. Every round gives one slope, by least
+    squares on the logarithms; the exponent is their median, so what slowed all sizes of a round
+    alike moves nothing, and a round that was disturbed counts as one. Raises `ValueError` for
+    fewer than two different positive sizes or two rounds, for another number of columns, and for
+    times that are not positive and finite.
+    """
+    times = np.asarray(times_s, dtype=np.float64)
+    if len(set(sizes)) != len(sizes) or len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"Expected at least two different positive sizes, got {list(sizes)}")
+    if times.ndim != 2 or times.shape[0] < 2 or times.shape[1] != len(sizes):
+        raise ValueError(
+            f"Expected at least two rounds of {len(sizes)} times, got the shape {times.shape}"
+        )
+    if not (np.isfinite(times).all() and (times > 0).all()):
+        raise ValueError("Expected positive finite times")
+    x = np.log(np.asarray(sizes, dtype=np.float64))
+    x -= x.mean()
+    weights = x / float(x @ x)
+    return bootstrap_median(np.log(times) @ weights, seed=seed, level=level)
 
 
 @dataclass(frozen=True)

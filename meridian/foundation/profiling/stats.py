@@ -24,6 +24,7 @@ __all__ = [
     "holm",
     "incomplete_beta",
     "student_t_p",
+    "tails",
     "tukey_outliers",
     "validated",
     "welch_t",
@@ -38,7 +39,7 @@ _CHUNK = 2_000_000  # resampled values held at once: 16 MB
 
 
 class Interval(NamedTuple):
-    """A 95 % confidence interval with its point estimate."""
+    """A confidence interval, of 95 % unless said otherwise, with its point estimate."""
 
     lo: float
     est: float
@@ -182,13 +183,20 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
 
 
 def bootstrap_median(
-    samples: npt.ArrayLike, *, resamples: int = _RESAMPLES, seed: int = 0
+    samples: npt.ArrayLike, *, resamples: int = _RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> Interval:
     """Median of `samples` with its percentile bootstrap interval; same seed, same answer."""
     data = validated(samples)
     medians = _resampled_medians(data, resamples, np.random.default_rng(seed))
-    lo, hi = np.percentile(medians, (2.5, 97.5))
+    lo, hi = np.percentile(medians, tails(level))
     return Interval(float(lo), float(np.median(data)), float(hi))
+
+
+def tails(level: float) -> tuple[float, float]:
+    """The percentiles between which `level` of a distribution lies, equal tails cut off."""
+    if not 0 < level < 1:
+        raise ValueError(f"Expected a level within 0..1, got {level}")
+    return 50 * (1 - level), 50 * (1 + level)
 
 
 def bootstrap_median_ratio(

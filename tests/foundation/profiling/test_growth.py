@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meridian.foundation.profiling.bench import elimination_check, sweep
+from meridian.foundation.profiling.bench import elimination_check, fit_growth, sweep
 
 
 @pytest.mark.parametrize("power", [0, 1, 2])
@@ -68,3 +68,45 @@ def test_kept_and_deleted_work(time_: Any) -> None:
     assert verdict.ratio == pytest.approx(1)
     with pytest.raises(ValueError, match="n >= 1"):
         elimination_check(kept, 0)
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 1.5, 2.0])
+def test_the_exponent_lies_in_its_interval(power: float) -> None:
+    """In nearly all of 60 noisy runs; log-normal noise, the same drift for all sizes of a round."""
+    sizes = (64, 512, 4_096)
+    caught, width = 0, 0.0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        drift = rng.lognormal(0, 0.3, (15, 1))
+        times = np.asarray(sizes, float) ** power * drift * rng.lognormal(0, 0.05, (15, 3))
+        fit = fit_growth(sizes, times, seed=seed)
+        assert fit.lo <= fit.est <= fit.hi
+        caught += fit.lo <= power <= fit.hi
+        width += (fit.hi - fit.lo) / 60
+    assert caught >= 52
+    assert width < 0.15
+    wide = fit_growth(sizes, times, level=0.999)
+    assert wide.hi - wide.lo > fit.hi - fit.lo
+
+
+def test_a_sweep_has_an_interval_around_its_slope(time_: Any) -> None:
+    result = sweep(lambda n: time_.work(1e-6 * n), timer=time_)
+    assert result.slope_ci95 == pytest.approx((1.0, 1.0), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "times", "message"),
+    [
+        ((5,), [[1.0], [1.0]], "two different positive sizes"),
+        ((5, 5), [[1.0, 1.0]] * 2, "two different positive sizes"),
+        ((0, 5), [[1.0, 1.0]] * 2, "two different positive sizes"),
+        ((1, 2), [[1.0, 1.0]], "two rounds"),
+        ((1, 2), [[1.0, 1.0, 1.0]] * 2, "two rounds of 2 times"),
+        ((1, 2), [1.0, 1.0], "two rounds"),
+        ((1, 2), [[1.0, 0.0]] * 2, "positive finite"),
+        ((1, 2), [[1.0, np.nan]] * 2, "positive finite"),
+    ],
+)
+def test_growth_of_what_cannot_be_fitted(sizes: Any, times: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_growth(sizes, times)
