@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from random import Random
 
-import msgspec
 import pytest
 
-from grader.compare import CriterionFailed, expect
-from grader.errors import RemoteError, WorkerLost, WrongType
+from grader.compare import expect
+from grader.dependents import Dependents
+from grader.properties import Finder
 from grader.race import Race
-from grader.report import Outcome
+from grader.replay import replay_of
 from grader.submission import Submission, opened
-from grader.workers import Workshop, random_for
+from grader.transcript import Draws, Witness, witnessed
+from grader.verdict import Verdict, explain, sentence
+from grader.workers import Workshop
 from meridian.academy.curriculum import Capstone
-from meridian.academy.outcomes import NOT_WRITTEN
+from meridian.academy.outcomes import NOT_JUDGED, replay_id
 from meridian.errors import MeridianError
 
 __all__ = ["Judge", "SuiteError", "Verdict", "explain", "run_suite"]
 
-_EFBIG = 27
 # Only what running tests takes. No terminal, no files, nothing from the environment.
 _PYTEST_ARGUMENTS = (
     "-c",
@@ -66,21 +66,6 @@ class SuiteError(MeridianError, RuntimeError):
         super().__init__(f"{suite}: {reason}")
 
 
-class Verdict(msgspec.Struct):
-    """One test. Until it has run it has failed."""
-
-    criterion: str
-    points: float
-    category: str
-    outcome: Outcome = "failed"
-    message: str = "No verdict was reached"
-    counterexample: str = ""
-    duration_s: float = 0
-    reached: bool = False
-    detail: str = ""
-    """The suite's own words, for its author alone."""
-
-
 class Judge:
     """The pytest plugin: fixtures for the suite, verdicts from its tests."""
 
@@ -96,6 +81,8 @@ class Judge:
         race: Race,
         selected: frozenset[str],
         on_verdict: Callable[[int, int, str], None],
+        titles: Mapping[str, str] | None = None,
+        earlier: Mapping[str, Verdict] | None = None,
     ) -> None:
         self._package = package
         self._workshop = workshop
@@ -106,6 +93,9 @@ class Judge:
         self._race = race
         self._selected = selected
         self._on_verdict = on_verdict
+        self._titles = titles or {}
+        self._earlier = earlier or {}
+        self._dependents = Dependents(self._titles)
         self.verdicts: dict[str, Verdict] = {}
         self.points: dict[str, float] = {}
         self.problems: list[str] = []
@@ -114,9 +104,13 @@ class Judge:
     # -- fixtures --------------------------------------------------------------------------------
 
     @pytest.fixture
-    def submission(self) -> Iterator[Submission]:
-        """The learner's package in a fresh worker with a fresh scratch folder."""
-        yield from opened(self._workshop, self._package)
+    def submission(self, request: pytest.FixtureRequest) -> Iterator[Submission]:
+        """The learner's package in a fresh worker with a fresh scratch folder.
+
+        What a test asks is written down for a replay; inside a race, writing would cost time.
+        """
+        make = opened if "race" in request.fixturenames else witnessed
+        yield from make(self._workshop, self._package)
 
     @pytest.fixture
     def peer(self) -> Iterator[Submission]:
@@ -134,9 +128,16 @@ class Judge:
             yield from opened(self._reference, self._package)
 
     @pytest.fixture
-    def rng(self, request: pytest.FixtureRequest) -> Random:
+    def rng(self, request: pytest.FixtureRequest) -> Draws:
         """Random numbers of this job and test; the report's seed repeats them."""
-        return random_for(self._seed, request.node.name)
+        return Draws(self._seed, request.node.name)
+
+    @pytest.fixture
+    def find(self, request: pytest.FixtureRequest, submission: Submission) -> Finder:
+        """Looks for a counterexample to a property, and tells the smallest."""
+        if not isinstance(submission, Witness):
+            raise SuiteError(Path(request.node.name), "a race looks for no counterexample")
+        return Finder(submission, self._seed, request.node.name)
 
     @pytest.fixture
     def race(self) -> Race:
@@ -149,7 +150,9 @@ class Judge:
     # -- hooks -----------------------------------------------------------------------------------
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        config.addinivalue_line("markers", "criterion(id, points): what a test is worth")
+        config.addinivalue_line(
+            "markers", "criterion(id, points, after=()): what a test is worth, and what it needs"
+        )
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self.interrupted = excinfo.type is KeyboardInterrupt  # pytest.exit() comes here as well
@@ -161,21 +164,37 @@ class Judge:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        kept, others = [], []
+        marks = {}
         for item in items:
-            marker = item.get_closest_marker("criterion")
-            if marker is None or len(marker.args) != 1 or "points" not in marker.kwargs:
+            mark = item.get_closest_marker("criterion")
+            if mark is None or len(mark.args) != 1 or not isinstance(mark.args[0], str):
                 self.problems.append(f"{item.name} has no mark criterion(id, points=...)")
-                continue
-            criterion, points = str(marker.args[0]), float(marker.kwargs["points"])
-            self.points[criterion] = self.points.get(criterion, 0) + points
-            if criterion in self._selected:
-                kept.append(item)
-                self.verdicts[item.nodeid] = Verdict(criterion, points, _category(item))
+            elif "points" not in mark.kwargs or mark.kwargs.keys() - {"points", "after"}:
+                self.problems.append(f"{item.name}: criterion takes points and after")
             else:
-                others.append(item)
-        items[:] = kept
-        config.hook.pytest_deselected(items=others)
+                marks[item.nodeid] = mark
+                self.points.setdefault(mark.args[0], 0)
+                self.points[mark.args[0]] += float(mark.kwargs["points"])
+        names = {item.nodeid: getattr(item, "originalname", item.name) for item in items}
+        self.problems += self._dependents.read(marks, names)
+        chosen = {item.nodeid: item for item in items if self._is_chosen(marks, item)}
+        config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in chosen])
+        items[:] = [chosen[node] for node in self._dependents.ordered(tuple(chosen))]
+        for item in items:
+            mark = marks[item.nodeid]
+            points = float(mark.kwargs["points"])
+            self.verdicts[item.nodeid] = Verdict(mark.args[0], points, _category(item))
+
+    def _is_chosen(self, marks: Mapping[str, pytest.Mark], item: pytest.Item) -> bool:
+        return item.nodeid in marks and marks[item.nodeid].args[0] in self._selected
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Leave out a test that a failure before it makes meaningless."""
+        cause = self._dependents.cause(item.nodeid, {**self._earlier, **self.verdicts})
+        if cause:
+            self.verdicts[item.nodeid].because = cause
+            pytest.skip(f"{NOT_JUDGED} {cause}")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -187,7 +206,8 @@ class Judge:
         if call.excinfo is not None:
             if not verdict.reached or verdict.outcome == "passed":
                 verdict.outcome, said, verdict.counterexample = explain(call.excinfo.value)
-                verdict.message = _sentence(verdict.category, said)
+                verdict.message = sentence(verdict.category, said)
+                verdict.replay = self._replay(item, verdict, call.excinfo.value)
                 verdict.detail = str(report.longrepr)
             verdict.reached = True
         elif call.when == "call":
@@ -197,47 +217,29 @@ class Judge:
             self._on_verdict(done, len(self.verdicts), verdict.criterion)
         return report
 
-
-def explain(error: BaseException) -> tuple[Outcome, str, str]:
-    """Outcome, message and counterexample for what ended a test.
-
-    Only text that was written for the learner, or that the submission itself raised, comes
-    through: never the suite's own assertions.
-    """
-    if isinstance(error, CriterionFailed):
-        return "failed", error.message, error.counterexample
-    if isinstance(error, WorkerLost):
-        return error.outcome, error.message, ""  # type: ignore[return-value]
-    if isinstance(error, RemoteError):
-        return _explain_remote(error)
-    if isinstance(error, WrongType):
-        return "failed", str(error), ""
-    if isinstance(error, pytest.skip.Exception):
-        return "not_run", str(error), ""
-    if isinstance(error, BaseExceptionGroup):
-        return explain(error.exceptions[0])
-    return "failed", "", ""
-
-
-def _explain_remote(error: RemoteError) -> tuple[Outcome, str, str]:
-    where = f" ({error.where})" if error.where else ""
-    if error.is_a("NotImplementedError"):
-        return "failed", f"{NOT_WRITTEN}{where}: {' '.join(error.message.split())}", ""
-    if error.is_a("MemoryError"):
-        return "memory", f"{error.call} ran out of memory{where}", ""
-    if error.is_a("OSError") and error.fields.get("errno") == _EFBIG:
-        return "output", f"{error.call} wrote a file beyond the size limit{where}", ""
-    return "error", f"{error}{where}", ""
+    def _replay(self, item: pytest.Item, verdict: Verdict, error: BaseException) -> str:
+        """The failure as a program, where there is a failure and something was asked."""
+        fixtures = getattr(item, "funcargs", {})
+        witness = fixtures.get("submission")
+        if verdict.outcome in ("passed", "not_run") or not isinstance(witness, Witness):
+            return ""
+        draws = fixtures.get("rng")
+        title = self._titles.get(verdict.criterion, "")
+        return replay_of(
+            error,
+            witness,
+            name=replay_id(self._seed, verdict.criterion),
+            title=f"criterion {verdict.criterion}" + (f", {title}" if title else ""),
+            message=verdict.message,
+            package=self._package,
+            noise=draws.noise if isinstance(draws, Draws) else {},
+        )
 
 
 def _category(item: pytest.Item) -> str:
     """The first sentence of the test's docstring: what the learner may know about it."""
     text = getattr(getattr(item, "function", None), "__doc__", None) or ""
     return " ".join(text.strip().split("\n\n")[0].split())
-
-
-def _sentence(category: str, said: str) -> str:
-    return ". ".join(part.rstrip(".") for part in (category, said) if part)
 
 
 def run_suite(suite: Path, capstone: Capstone, judge: Judge) -> None:

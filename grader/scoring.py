@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from grader.judge import Verdict
 from grader.report import CriterionReport, Mode, Outcome
+from grader.verdict import Verdict, sentence
 from meridian.academy.curriculum import Capstone, Criterion
+from meridian.academy.outcomes import NOT_JUDGED
 
 __all__ = ["Score", "is_judged", "score"]
 
@@ -75,9 +76,22 @@ def _combine(criterion: Criterion, verdicts: list[Verdict]) -> CriterionReport:
     entry.score = round(sum(v.points for v in verdicts if v.outcome == "passed"), 2)
     entry.duration_s = round(sum(v.duration_s for v in verdicts), 3)
     missed = [v for v in verdicts if v.outcome != "passed"]
-    entry.outcome = missed[0].outcome if missed else "passed"
-    messages = list(dict.fromkeys(v.message for v in missed))
+    failed = [v for v in missed if not v.because]
+    entry.outcome = (failed or missed)[0].outcome if missed else "passed"
+    messages = list(dict.fromkeys([v.message for v in failed] + _causes(missed, verdicts)))
     more = [f"and {len(messages) - _MAX_MESSAGES} more"] if len(messages) > _MAX_MESSAGES else []
     entry.message = "\n".join([*messages[:_MAX_MESSAGES], *more])
-    entry.counterexample = next((v.counterexample for v in missed if v.counterexample), "")
+    shown = [v for v in failed if v.counterexample] or [v for v in failed if v.replay]
+    if shown:
+        entry.counterexample, entry.replay = shown[0].counterexample, shown[0].replay
     return entry
+
+
+def _causes(missed: Sequence[Verdict], verdicts: Sequence[Verdict]) -> list[str]:
+    """Each cause that kept tests from being run, once; which tests, unless it is all of them."""
+    told = []
+    for cause in dict.fromkeys(v.because for v in missed if v.because):
+        stopped = [v for v in missed if v.because == cause]
+        names = "" if len(stopped) == len(verdicts) else "; ".join(v.category for v in stopped)
+        told.append(sentence(names, f"{NOT_JUDGED} {cause}"))
+    return told
