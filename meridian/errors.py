@@ -37,6 +37,7 @@ compares this drawing with the classes.
     │   ├── RemoteAttributeError
     │   └── RemoteTypeError
     ├── RuntimeFolderUnsafe
+    ├── Smallest
     ├── StorageError
     │   ├── BadFormat
     │   ├── CorruptPage
