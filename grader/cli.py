@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from grader.commands import authoring, prove, records, run_one
+from grader.commands import authoring, prove, records, regrade, run_one
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,8 @@ app.command("build")(authoring.build)
 app.command("prove")(prove.prove_command)
 app.command("verify-report")(records.verify_report)
 app.command("gradebook")(records.gradebook)
+app.command("regrade")(regrade.regrade_command)
+app.command("adjust")(regrade.adjust)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import msgspec
 
-from grader.gradebook_schema import ATTEMPTS, prepare
+from grader.gradebook_schema import ATTEMPTS, SCHEMA_VERSION, prepare
 from grader.marks import ManualMark
 from grader.report import Report
 from meridian.errors import MeridianError
@@ -49,19 +49,22 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class GradebookReader:
-    """The half of `Gradebook` that changes nothing, so that a page or an export can be given it."""
+    """The half of `Gradebook` that changes nothing, so that a page or an export can be given it.
 
-    def __init__(self, path: Path) -> None:
+    With `read_only` nothing can be written even by mistake, and the file must exist.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+        if read_only and not path.is_file():
+            raise GradebookError(path, "no such gradebook. A first `--record` makes one")
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            prepare(self._db)
+            self._db = _opened_to_read(path) if read_only else _opened(path)
         except sqlite3.DatabaseError as error:
-            self._db.close()
             raise GradebookError(path, f"not a gradebook ({error})") from None
         except ValueError as error:
-            self._db.close()
             raise GradebookError(path, str(error)) from None
 
     def attempts(self, learner: str | None = None, capstone: str | None = None) -> list[Attempt]:
@@ -187,3 +190,35 @@ def _attempt(row: tuple[Any, ...]) -> Attempt:
     flags = {6: bool(row[6]), 8: bool(row[8])}
     values = [flags.get(i, value) for i, value in enumerate(row)]
     return Attempt(**dict(zip(Attempt.__struct_fields__, values, strict=True)))
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+    try:
+        prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; to an older file, a copy in memory brought up to date."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    db = sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None)
+    try:
+        if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+            return db
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        db.backup(copy)
+    except BaseException:
+        db.close()
+        raise
+    db.close()
+    try:
+        prepare(copy)
+    except BaseException:
+        copy.close()
+        raise
+    copy.execute("PRAGMA query_only = ON")
+    return copy

@@ -38,6 +38,7 @@ from grader.report import (
     write_file,
 )
 from grader.scoring import score
+from grader.software import software
 from grader.spec import JobSpec, complete, draw_seed
 from grader.store import SubmissionStore
 from grader.submission import Submission
@@ -266,8 +267,7 @@ class _Job:
     def environment(self) -> dict[str, Any]:
         best = detect()
         return {
-            "python": sys.version.split()[0],
-            "platform": sys.platform,
+            **software(self.capstone, self.spec.solution),
             "cores": os.cpu_count(),
             "mode": self.spec.mode,
             "learner": self.spec.learner,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from grader.report import Report
 from meridian.academy.curriculum import Capstone
 
-__all__ = ["ManualMark", "Settled", "settled"]
+__all__ = ["ManualMark", "Settled", "counted", "settled"]
 
 
 class ManualMark(msgspec.Struct, frozen=True):
@@ -34,20 +34,26 @@ class Settled(msgspec.Struct, frozen=True):
 def settled(report: Report, marks: Sequence[ManualMark], capstone: Capstone) -> Settled:
     """`report` with the latest of `marks` in place of what the grader gave.
 
-    The rules are those of `grader.scoring`: the bonus up to its cap and never beyond the maximum;
-    passed means the pass mark, every required criterion and, where one was judged, the notebook.
-    A required criterion also counts as passed when a person gave all its points. What could not
-    be judged stays what it was unless a person marked it.
+    A required criterion also counts as passed when a person gave all its points. Without a mark
+    the report's own numbers stand, whatever the rules are now.
     """
     given = {mark.criterion: mark.points for mark in marks}
-    points = {}
-    held = {}
+    if all(by_hand is None for by_hand in given.values()):
+        return Settled(report.score, report.max_score, report.bonus, report.passed)
+    return counted(report, given, capstone)
+
+
+def counted(report: Report, given: Mapping[str, float | None], capstone: Capstone) -> Settled:
+    """The marks of `report` by the rules of `grader.scoring`, `given` points before its own.
+
+    The bonus counts up to its cap and never beyond the maximum; passed means the pass mark, every
+    required criterion and, where one was judged, the notebook.
+    """
+    points, held = {}, {}
     for entry in report.criteria:
         by_hand = given.get(entry.id)
         points[entry.id] = entry.score if by_hand is None else by_hand
         held[entry.id] = entry.outcome == "passed" if by_hand is None else by_hand >= entry.points
-    if all(by_hand is None for by_hand in given.values()):
-        return Settled(report.score, report.max_score, report.bonus, report.passed)
     extra = sum(points.get(criterion.id, 0) for criterion in capstone.bonus)
     bonus = min(float(capstone.bonus_cap), extra)
     earned = sum(points.get(criterion.id, 0) for criterion in capstone.criteria)
@@ -55,5 +61,5 @@ def settled(report: Report, marks: Sequence[ManualMark], capstone: Capstone) -> 
     score = round(min(most, earned + bonus), 2)
     required = all(held.get(c.id, False) for c in capstone.criteria if c.required)
     enough = most > 0 and score * 100 >= capstone.pass_mark * most
-    notebook = report.notebook.outcome in ("passed", "not_run") or report.passed
+    notebook = report.notebook.outcome in ("passed", "not_run")
     return Settled(score, most, round(bonus, 2), required and enough and notebook)

@@ -1,0 +1,89 @@
+"""What a verdict depends on besides the submission and its seed, as facts that can be compared."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from meridian.academy.curriculum import Capstone
+
+__all__ = ["course_digest", "differences", "software"]
+
+_PACKAGES = ("hypothesis", "ipykernel", "msgspec", "numba", "numpy", "pytest", "pyzmq")
+_COMPARED = {
+    "grader_sha256": "the grader or the suite",
+    "course_sha256": "the capstone's entry, model answer or notebook",
+    "python": "Python",
+    "platform": "the system",
+    "machine": "the kind of machine",
+    "box": "the box",
+}
+_SHA_CHARS = 12
+
+
+def software(capstone: Capstone, solution: Path | None) -> dict[str, Any]:
+    """The facts that every report carries of the machine's software and the course's files."""
+    third_party = set(capstone.allowed_imports) - set(sys.stdlib_module_names)
+    return {
+        "python": platform.python_version(),
+        "platform": sys.platform,
+        "machine": platform.machine(),
+        "packages": {name: _version(name) for name in sorted({*_PACKAGES, *third_party})},
+        "course_sha256": course_digest(capstone, solution),
+    }
+
+
+def course_digest(capstone: Capstone, solution: Path | None) -> str:
+    """One hash of the capstone's entry in the index and of the folder of its model answer."""
+    digest = hashlib.sha256(msgspec.json.encode(capstone))
+    files: Iterable[Path] = sorted(solution.rglob("*")) if solution is not None else ()
+    for file in files:
+        if file.is_file() and "__pycache__" not in file.parts:
+            content = file.read_bytes()
+            name = file.relative_to(solution).as_posix() if solution else file.name
+            digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """What changed between the facts of two reports, in words; nothing means the same verdict.
+
+    A fact that one of them does not name counts as changed: nothing is known of it.
+    """
+    found = []
+    for name, words in _COMPARED.items():
+        before, after = then.get(name), now.get(name)
+        if before is None or before != after:
+            found.append(f"{words}: {_short(name, before)} then, {_short(name, after)} now")
+    old, new = then.get("packages"), now.get("packages") or {}
+    if not isinstance(old, Mapping):
+        found.append("the installed packages: not recorded then")
+        old = new
+    found += [
+        f"{package}: {old.get(package)} then, {new.get(package)} now"
+        for package in sorted({*old, *new})
+        if old.get(package) != new.get(package)
+    ]
+    return tuple(found)
+
+
+def _short(name: str, value: object) -> str:
+    if value is None:
+        return "not recorded"
+    return str(value)[:_SHA_CHARS] if name.endswith("_sha256") else str(value)
+
+
+@functools.cache
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
