@@ -2,36 +2,37 @@
 
 The box has no network, so the sockets are files in the scratch folder (transport ``ipc``). What
 the kernel sends is JSON; sizes are capped by the socket, and nothing it sends is executed here.
+
+A kernel takes about a second to start. `launch` returns at once, so that it starts while other
+things are judged; `run` waits for it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import queue
 import secrets
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-import zmq
-from jupyter_client.blocking.client import BlockingKernelClient
-from nbformat.v4 import output_from_msg
 
+from grader.displayed import Displayed
 from grader.limits import Limits
 from grader.process import BoxProcess
 from grader.report import Outcome
+from grader.wire import PORTS, Message, Wire
 from grader.workers import Workshop
 
 __all__ = ["BoxedKernel", "Ran"]
 
 _TICK_S = 0.1
 _STEM = "k"
+_READY = "ready"
 _START_S = 60.0
+_LAST_WORDS_S = 1.0
 _BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from grader.kernel import main; main()"
-_PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 
 
 class Ran(msgspec.Struct):
@@ -44,95 +45,156 @@ class Ran(msgspec.Struct):
     message: str = ""
 
 
+class _Reply(msgspec.Struct):
+    status: str = ""
+    ename: str = ""
+    evalue: str = ""
+
+
+class _Status(msgspec.Struct):
+    execution_state: str = ""
+
+
+_Content = TypeVar("_Content", _Reply, _Status)
+
+
 class BoxedKernel:
-    """Start with `with`; after `run` returned anything but passed or failed, it is dead."""
+    """Start with `with` or `launch`; after `run` gave anything but passed or failed, it is dead."""
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
         self._limits: Limits = workshop.limits
         self.alive = False
         self._process: BoxProcess | None = None
-        self._context: zmq.Context[Any] | None = None
+        self._wire: Wire | None = None
         self._folder = -1
 
     def __enter__(self) -> BoxedKernel:
+        if self._process is None:
+            self.launch()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def launch(self) -> BoxedKernel:
+        """Start the process and return; end it with `close`."""
         self._scratch = self._workshop.scratch()
         try:
             self._start()
         except BaseException:
-            self.__exit__()
+            self.close()
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the kernel and remove its folder; closing twice is harmless."""
         self._end()
         self._workshop.discard(self._scratch)
 
-    def run(self, source: str) -> Ran:
+    def wait(self, deadline: float) -> Ran:
+        """Until it answers; an outcome other than passed says why it never will."""
+        if self._wire is not None:
+            return Ran([])
+        deadline = min(deadline, time.monotonic() + _START_S)
+        ready = self._scratch / _READY
+        while not os.path.lexists(ready):
+            if not self._running() or time.monotonic() > deadline:
+                return self._not_started()
+            time.sleep(_TICK_S / 10)
+        self._wire = Wire(self._address(), self._key, self._limits.output_bytes)
+        asked, heard = "", {"shell", "iopub"}
+        while heard:
+            if not self._running() or time.monotonic() > deadline:
+                return self._not_started()
+            # Until both sockets answer: a subscriber that came too late would miss outputs.
+            asked = self._wire.ask("kernel_info_request", {})
+            while (message := self._wire.receive(_TICK_S)) is not None:
+                heard.discard(message.channel)
+                if message.channel == "shell" and message.parent == asked:
+                    break
+        return Ran([])
+
+    def run(self, source: str, cell_s: float | None = None) -> Ran:
         """Run one cell; a cell that outlives its limit, or prints without end, kills the kernel."""
-        ran, size = Ran([]), 0
-        request = self._client.execute(source, allow_stdin=False, stop_on_error=False)
-        deadline = time.monotonic() + self._limits.cell_s
-        while True:
-            message = self._next(self._client.get_iopub_msg, deadline)
+        limit_s = self._limits.cell_s if cell_s is None else min(cell_s, self._limits.cell_s)
+        deadline = time.monotonic() + limit_s
+        started = self.wait(deadline + _START_S)
+        if started.outcome != "passed" or self._wire is None:
+            return started
+        deadline = time.monotonic() + limit_s
+        shown, size = Displayed(), 0
+        asked = self._wire.ask("execute_request", _request(source))
+        idle, reply = False, None
+        while not (idle and reply):
+            message = self._next(deadline)
             if isinstance(message, Ran):
-                message.outputs = ran.outputs
+                message.outputs = shown.outputs
+                message.message = message.message or f"Not done after {limit_s:g} s"
                 return message
-            content = message["content"]
-            size += len(repr(content))
+            size += message.size
             if size > self._limits.output_bytes:
                 self._end()
-                cap = self._limits.output_bytes
-                return Ran(
-                    ran.outputs, outcome="output", message=f"More than {cap} bytes of output"
-                )
-            if _answers(message, request):
-                if content.get("execution_state") == "idle":
-                    break
-                _collect(message, ran.outputs)
-        while True:
-            reply = self._next(self._client.get_shell_msg, deadline)
-            if isinstance(reply, Ran):
-                reply.outputs = ran.outputs
-                return reply
-            if _answers(reply, request):
-                break
-        if reply["content"].get("status") != "ok":
-            name, value = (str(reply["content"].get(key, "")) for key in ("ename", "evalue"))
-            ran.error = f"{name}: {value}"[:1_000]
-        return ran
+                said = f"More than {self._limits.output_bytes} bytes of output"
+                return Ran(shown.outputs, outcome="output", message=said)
+            if message.parent != asked:
+                continue
+            if message.channel == "iopub":
+                idle = idle or _is_idle(message)
+                shown.take(message)
+            elif message.kind == "execute_reply":
+                reply = _decoded(message, _Reply)
+        error = "" if reply.status == "ok" else f"{reply.ename}: {reply.evalue}"[:1_000]
+        return Ran(shown.outputs, error)
 
-    def _next(self, receive: Any, deadline: float) -> Any:
-        """The next message as a dict, or a `Ran` that says why there is none."""
-        assert self._process is not None
+    def _next(self, deadline: float) -> Message | Ran:
+        """The next message, or why there is none."""
+        assert self._wire is not None
         while time.monotonic() < deadline:
-            for fd in self._process.streams:
-                self._process.drain(fd)
-            try:
-                message = receive(timeout=_TICK_S)
-            except queue.Empty:
-                if self._process.status() is not None:
+            running = self._running()
+            message = self._wire.receive(_TICK_S)
+            if message is not None:
+                return message
+            if self._wire.cut and running:
+                running = self._process is not None and self._process.wait(_LAST_WORDS_S) is None
+                if running:
                     self._end()
-                    return Ran([], outcome="crashed", message="The kernel died in this cell")
-            except (ValueError, TypeError, KeyError, RecursionError):
-                continue  # not a message of this session
-            else:
-                if isinstance(message.get("content"), dict):
-                    return message
+                    cap = self._limits.output_bytes
+                    said = f"The kernel hung up, or sent more than {cap} bytes at once"
+                    return Ran([], outcome="output", message=said)
+            if not running:
+                self._end()
+                return Ran([], outcome="crashed", message="The kernel died in this cell")
         self._end()
-        return Ran([], outcome="timeout", message=f"Not done after {self._limits.cell_s:g} s")
+        return Ran([], outcome="timeout")
+
+    def _running(self) -> bool:
+        """Whether the process is there; takes what it printed, so that it never waits for us."""
+        if self._process is None or not self.alive:
+            return False
+        for fd in self._process.streams:
+            self._process.drain(fd)
+        return self._process.status() is None
+
+    def _not_started(self) -> Ran:
+        self._end()
+        assert self._process is not None
+        _, said = self._process.output()
+        last = said.strip().splitlines()[-1:] or [""]
+        return Ran([], outcome="crashed", message=f"The kernel did not start. {last[0]}".strip())
 
     def _start(self) -> None:
+        self._key = secrets.token_hex(16).encode()
         info: dict[str, Any] = {
             "transport": "ipc",
-            "key": secrets.token_hex(16),
+            # It starts in the scratch folder, and a short name fits into a socket address.
+            "ip": _STEM,
+            "key": self._key.decode(),
             "signature_scheme": "hmac-sha256",
-            **{port: number for number, port in enumerate(_PORTS, 1)},
+            **{port: number for number, port in enumerate(PORTS, 1)},
         }
-        self._connect({**info, "ip": self._socket_stem()})
         spawn = self._workshop.spawn(self._scratch)
-        # The kernel starts in the scratch folder, and a short name fits into a socket address.
-        (self._scratch / "connection.json").write_text(json.dumps({**info, "ip": _STEM}))
+        (self._scratch / "connection.json").write_text(json.dumps(info))
         self._workshop.share(self._scratch)
         limits = msgspec.structs.replace(
             self._limits, memory_bytes=self._limits.notebook_memory_bytes
@@ -143,6 +205,7 @@ class BoxedKernel:
             "path": [spawn.submission, *spawn.libraries],
             "scratch": spawn.scratch,
             "connection": "connection.json",
+            "ready": _READY,
         }
         self._process = BoxProcess(
             spawn,
@@ -152,75 +215,47 @@ class BoxedKernel:
             limits=self._limits,
         )
         self.alive = True
-        self.started = self._greet()
 
-    def _socket_stem(self) -> str:
-        """Where the sockets will be, in few characters: an address holds about a hundred."""
+    def _address(self) -> str:
+        """Where the sockets are, in few characters: an address holds about a hundred."""
         if not sys.platform.startswith("linux"):
             return str(self._scratch / _STEM)
         self._folder = os.open(self._scratch, os.O_PATH | os.O_DIRECTORY)
         return f"/proc/self/fd/{self._folder}/{_STEM}"
-
-    def _connect(self, info: dict[str, Any]) -> None:
-        self._context = zmq.Context()
-        self._context.setsockopt(zmq.MAXMSGSIZE, self._limits.reply_bytes)
-        self._context.setsockopt(zmq.LINGER, 0)
-        self._client = BlockingKernelClient(context=self._context)
-        self._client.load_connection_info(info)  # type: ignore[arg-type]
-        self._client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
-
-    def _greet(self) -> Ran:
-        """Ask until both sockets answer: a subscriber that came too late would miss outputs."""
-        assert self._process is not None
-        deadline = time.monotonic() + min(_START_S, self._limits.notebook_s)
-        heard: set[str] = set()
-        while len(heard) < 2:
-            self._client.kernel_info()
-            for name, receive in (
-                ("shell", self._client.get_shell_msg),
-                ("iopub", self._client.get_iopub_msg),
-            ):
-                if name in heard:
-                    continue
-                try:
-                    receive(timeout=_TICK_S)
-                    heard.add(name)
-                except queue.Empty:
-                    pass
-            if self._process.status() is not None or time.monotonic() > deadline:
-                self._end()
-                _, said = self._process.output()
-                last = said.strip().splitlines()[-1:] or [""]
-                return Ran([], outcome="crashed", message=f"The kernel did not start. {last[0]}")
-        return Ran([])
 
     def _end(self) -> None:
         """End the kernel and let go of everything; ending twice is harmless."""
         self.alive = False
         if self._process is not None:
             self._process.end()
-        if self._context is not None:
-            self._client.stop_channels()
-            self._context.destroy(linger=0)
-            self._context = None
+        if self._wire is not None:
+            self._wire.close()
         if self._folder >= 0:
             os.close(self._folder)
             self._folder = -1
 
 
-def _answers(message: Mapping[str, Any], request: str) -> bool:
-    parent = message.get("parent_header")
-    return isinstance(parent, dict) and parent.get("msg_id") == request
+def _request(source: str) -> dict[str, Any]:
+    return {
+        "code": source,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": False,
+    }
 
 
-def _collect(message: Mapping[str, Any], outputs: list[dict[str, Any]]) -> None:
-    if message["msg_type"] == "clear_output":
-        outputs.clear()
-        return
+def _is_idle(message: Message) -> bool:
+    return message.kind == "status" and _decoded(message, _Status).execution_state == "idle"
+
+
+def _decoded(message: Message, kind: type[_Content]) -> _Content:
+    """The content; empty where it is not what the protocol says."""
     try:
-        outputs.append(dict(output_from_msg(message)))  # type: ignore[no-untyped-call]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return  # no output: a status, an echo of the input, or nonsense
+        return msgspec.json.decode(message.content, type=kind)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return kind()
 
 
 def _environment() -> dict[str, str]:

@@ -20,10 +20,12 @@ def main() -> None:
     confine(settings["limits"], settings["uid"])
     os.chdir(settings["scratch"])
     sys.path.extend(settings["path"])
-    sys.argv = ["kernel", "-f", settings["connection"]]
-    from ipykernel.kernelapp import launch_new_instance
+    from ipykernel.kernelapp import IPKernelApp
 
-    launch_new_instance()
+    app = IPKernelApp.instance()
+    app.initialize(["-f", settings["connection"]])  # type: ignore[no-untyped-call]
+    open(settings["ready"], "x").close()  # the sockets are there, and nothing else has run yet
+    app.start()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ compares this drawing with the classes.
     ├── MutantError
     ├── NoFreePort
     ├── NoSuchVersion
+    ├── NotANotebook
     ├── NotAvailable
     ├── PortInUse
     ├── ProcessLost
