@@ -25,6 +25,7 @@ import meridian.testing
 from grader.audit import audit
 from grader.box import Box, BoxUnavailable, detect, open_box
 from grader.collect import Collected, SubmissionRefused, collect
+from grader.errors import RemoteError
 from grader.feedback import feedback_html
 from grader.files import remove_tree
 from grader.judge import Judge, Verdict, explain, run_suite
@@ -38,6 +39,7 @@ from grader.report import (
     write_file,
 )
 from grader.scoring import score
+from grader.scrub import scrubber
 from grader.software import software
 from grader.spec import JobSpec, complete, draw_seed
 from grader.store import SubmissionStore
@@ -77,12 +79,13 @@ class _Job:
         self.box: Box | None = None if spec.box == "none" else _permitted(spec)
         self.at = ("", 0, 0)  # the stage, how many of its parts are done, of how many
         self.race = Race(self.seed, lambda name: self.say("benchmark", name))
-        self.verdicts: list[Verdict] = []
+        self.verdicts: dict[str, Verdict] = {}
         self.details: list[str] = []
         self.notebook = NotebookReport()
         self.benchmarks: list[BenchmarkEntry] = []
         self.collected: Collected | None = None
         self.refusal: tuple[Outcome, str] | None = None
+        self.judged = True
         self.deadline = time.monotonic() + spec.limits.job_s
 
     # -- the pipeline ----------------------------------------------------------------------------
@@ -103,9 +106,9 @@ class _Job:
             if mode != "check" and self.spec.races:
                 self.benchmark(workshop, work)
         except SubmissionRefused as error:
-            self.refusal = ("refused", str(error))
+            self.refusal, self.judged = ("refused", str(error)), False
         self.say("report", "")
-        report = self.report(started.isoformat(timespec="seconds"))
+        report = self.report(started.isoformat(timespec="seconds"), work)
         report.duration_s = round(time.monotonic() - start_s, 3)
         report.sign(self.key)
         self.write(report)
@@ -127,13 +130,17 @@ class _Job:
             audit(code, self.collected.files, self.capstone.package, allowed)
 
     def probe(self, workshop: Workshop) -> None:
-        """Import the package once, so that one cause is told once and not by every test."""
+        """Import the package once, so that one cause is told once and not by every test.
+
+        An exception on import costs no attempt: nothing hidden was asked. A limit that is hit
+        there does.
+        """
         submission = Submission(workshop, self.capstone.package)
         try:
             submission.module()
         except Exception as error:
             outcome, message, _ = explain(error)
-            self.refusal = outcome, message
+            self.refusal, self.judged = (outcome, message), not isinstance(error, RemoteError)
         finally:
             submission.close()
 
@@ -179,9 +186,11 @@ class _Job:
             race=self.race,
             selected=frozenset(criteria),
             on_verdict=lambda done, total, what: self.say(stage, f"criterion {what}", done, total),
+            titles={c.id: c.title for c in (*self.capstone.criteria, *self.capstone.bonus)},
+            earlier=self.verdicts,
         )
         run_suite(self.suite, self.capstone, judge)
-        self.verdicts += judge.verdicts.values()
+        self.verdicts.update(judge.verdicts)
         self.details += [
             f"{name}: {v.outcome}\n{v.detail}\n" for name, v in judge.verdicts.items() if v.detail
         ]
@@ -244,14 +253,15 @@ class _Job:
 
     # -- the report ------------------------------------------------------------------------------
 
-    def report(self, started_at: str) -> Report:
-        result = score(self.capstone, self.spec.mode, self.verdicts, self.refusal)
+    def report(self, started_at: str, work: Path) -> Report:
+        result = score(self.capstone, self.spec.mode, tuple(self.verdicts.values()), self.refusal)
         report = Report(
             capstone=self.spec.capstone,
             score=result.points,
             max_score=result.max_points,
             bonus=result.bonus,
             passed=result.passed and self.notebook_holds(),
+            judged=self.judged,
             box=self.box.tier if self.box is not None else "none",
             seed=self.seed,
             submission_sha256=self.collected.sha256 if self.collected else "",
@@ -262,7 +272,8 @@ class _Job:
             started_at=started_at,
             duration_s=0,
         )
-        return msgspec.convert(sayable(msgspec.to_builtins(report)), Report)
+        scrub = scrubber(work, self.spec.submission, self.spec.out)
+        return msgspec.convert(scrub(sayable(msgspec.to_builtins(report))), Report)
 
     def environment(self) -> dict[str, Any]:
         best = detect()
