@@ -1,94 +1,166 @@
 """Every trick anyone thought of: each must end in the verdict the code deserves, and in time.
 
-A file in `attacks/` is the ``__init__.py`` of a toy submission. Mostly it is honest but for one
-function, so a row below also says that one bad answer does not spoil, or pay for, the others.
-After each attack no process and no file of the job is left (the `toy` fixture looks).
+A file in `attacks/` is the ``__init__.py`` of a toy submission; ``attacks/rows.toml`` says what it
+deserves. Mostly an attack is honest but for one function, so a row also says that one bad answer
+does not spoil, or pay for, the others. Afterwards nothing of the job is left on the machine.
 """
 
 from __future__ import annotations
 
+import contextlib
+import html.parser
+import os
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
 
+from grader.box import BoxUnavailable, open_box
+
 ATTACKS = Path(__file__).parent / "attacks"
-
-
-class Deserves(NamedTuple):
-    """Outcomes of criteria 1 (add), 2 (Counter, place) and 3 (save); words of the message."""
-
-    outcomes: str
-    words: str
-
-
-ROWS = {
-    "exit_on_import": Deserves("crashed crashed crashed", "exit status 0"),
-    "exit_in_a_call": Deserves("crashed passed passed", "exit status 0"),
-    "exit_at_the_end": Deserves("failed passed passed", "got 0"),
-    "system_exit": Deserves("error passed passed", "SystemExit"),
-    "skip_exception": Deserves("error passed passed", "Skipped"),
-    "endless_import": Deserves("timeout timeout timeout", "No answer within"),
-    "endless_loop": Deserves("timeout passed passed", "No answer within"),
-    "endless_iterator": Deserves("passed output passed", "does not stop"),
-    "allocate_without_end": Deserves("memory passed passed", "out of memory"),
-    "allocate_and_swallow": Deserves("timeout passed passed", "No answer within"),
-    "fork_bomb": Deserves("error passed passed", "BlockingIOError"),
-    "thread_bomb": Deserves("error passed passed", "can't start new thread"),
-    "fork_and_answer": Deserves("passed passed passed", ""),
-    "print_a_gigabyte": Deserves("output passed passed", "Printed more than"),
-    "complain_a_gigabyte": Deserves("output passed passed", "Printed more than"),
-    "huge_answer": Deserves("output passed passed", "too large"),
-    "huge_length": Deserves("output passed passed", "too large"),
-    "bottomless_answer": Deserves("error error passed", "RecursionError"),
-    "garbage_on_import": Deserves("crashed crashed crashed", "answer"),
-    "garbage_in_a_call": Deserves("crashed passed passed", "answer"),
-    "answer_ahead": Deserves("crashed passed passed", "answer"),
-    "close_the_pipes": Deserves("crashed passed passed", "closed the answer channel"),
-    "kill_everybody": Deserves("crashed passed passed", "SIGKILL"),
-    "segmentation_fault": Deserves("crashed passed passed", "SIGSEGV"),
-    "patch_pytest": Deserves("failed passed passed", "got 0"),
-    "patch_the_worker": Deserves("failed passed passed", "got True"),
-    "forge_handles": Deserves("crashed crashed crashed", "a handle that is in use"),
-    "read_the_caller": Deserves("failed passed passed", "got -1"),
-    "read_the_graders_files": Deserves("failed passed passed", "nothing to read"),
-    "call_home": Deserves("failed passed passed", "no way out"),
-    "equal_to_everything": Deserves("failed passed passed", "<Yes of the submission>"),
-    "int_equal_to_everything": Deserves("failed passed passed", "<Yes of the submission>"),
-    "true_for_one": Deserves("passed failed passed", "expected 7, got 7.0"),
-    "hostile_exception": Deserves("error passed passed", "add raised"),
-    "markup_in_messages": Deserves("error passed passed", "<script>"),
-    "text_that_is_none": Deserves("error passed passed", "\\ud800"),
-    "leave_a_daemon": Deserves("passed passed passed", ""),
-    "link_in_the_scratch_folder": Deserves("passed passed failed", "not a plain file"),
-    "pipe_in_the_scratch_folder": Deserves("passed passed failed", "not a plain file"),
-    "deep_folders": Deserves("passed passed failed", ""),
-    "fill_the_disk": Deserves("passed passed output", "bytes of files"),
-    "huge_file": Deserves("passed passed output", "size limit"),
-    "many_files": Deserves("passed passed output", "files"),
-    "burn_cpu_in_threads": Deserves("passed passed passed", ""),
-}
+TIERS = ("bwrap", "landlock")
 SLOWEST_S = 15
 # Only these are found out by the clock.
-ENDLESS = {"endless_import", "endless_loop", "allocate_and_swallow", "close_the_pipes"}
+ENDLESS = {
+    "endless_import",
+    "endless_loop",
+    "allocate_and_swallow",
+    "close_the_pipes",
+    "stop_yourself",
+    "swallow_signals",
+    "drip_the_answer",
+}
+_ALLOWED_TAGS = frozenset(
+    {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "strong", "article"}
+    | {"header", "span", "pre", "table", "tr", "th", "td", "figure", "figcaption", "img", "br"}
+    | {"footer", "details", "summary", "ul", "li", "section", "main", "code", "thead", "tbody"}
+)
+
+
+class Here(msgspec.Struct, forbid_unknown_fields=True):
+    """How one tier differs, and why."""
+
+    why: str
+    outcomes: str = ""
+    words: str = ""
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True):
+    """What an attack deserves."""
+
+    family: str
+    outcomes: str
+    words: str = ""
+    bwrap: Here | None = None
+    landlock: Here | None = None
+
+    def on(self, tier: str) -> tuple[str, str]:
+        here = getattr(self, tier) or Here("")
+        return here.outcomes or self.outcomes, here.words or self.words
+
+
+ROWS = msgspec.convert(tomllib.loads((ATTACKS / "rows.toml").read_text()), dict[str, Row])
 
 
 def test_every_attack_has_a_row() -> None:
     assert {path.stem for path in ATTACKS.glob("*.py")} == set(ROWS)
+    assert len(ROWS) >= 80
+
+
+@pytest.fixture(params=TIERS)
+def tier(request: pytest.FixtureRequest) -> str:
+    """One tier of box after the other; skipped where it does not work."""
+    name: str = request.param
+    try:
+        open_box(name)
+    except (BoxUnavailable, ValueError) as error:
+        pytest.skip(str(error))
+    return name
+
+
+@pytest.fixture
+def machine() -> Iterator[None]:
+    """Afterwards, no process of a box and nothing in the kernel is left, however well hidden."""
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    yield
+    deadline = time.monotonic() + 10
+    while (left := strays(began)) and time.monotonic() < deadline:
+        time.sleep(0.05)  # another test's, which ends with that test
+    assert left == []
+    assert leftovers() == []
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))
-def test_attack(toy: Any, bwrap: None, name: str) -> None:
-    deserved = ROWS[name]
+def test_attack(toy: Any, machine: None, tier: str, name: str) -> None:
+    outcomes, words = ROWS[name].on(tier)
     source = "from .honest import *\n" + (ATTACKS / f"{name}.py").read_text()
     question_s = 0.8 if name in ENDLESS else toy.limits.question_s
     limits = msgspec.structs.replace(toy.limits, question_s=question_s)
-    report = toy.judge(source, mode="check", limits=limits)
-    assert " ".join(toy.outcomes(report).values()) == deserved.outcomes
-    assert deserved.words in "\n".join(entry.message for entry in report.criteria)
+    report = toy.judge(source, mode="check", limits=limits, box=tier)
+    messages = "\n".join(entry.message for entry in report.criteria)
+    got = list(toy.outcomes(report).values())
+    deserved = [choice.split("/") for choice in outcomes.split()]
+    assert all(map(list.__contains__, deserved, got)), f"{got}\n{messages}"
+    assert words in messages
+    assert report.box == tier
     assert report.duration_s < SLOWEST_S
     assert report.verify(toy.key)
-    page = (toy.out / "feedback.html").read_text()
-    assert "<script" not in page
-    assert "\x1b" not in page
+    look_at_the_page((toy.out / "feedback.html").read_text())
+
+
+def look_at_the_page(page: str) -> None:
+    """Our own tags and attributes only, and no character that a terminal or a reader obeys."""
+    assert all(c.isprintable() or c == "\n" for c in page)
+    tags: list[tuple[str, dict[str, str | None]]] = []
+
+    class Reader(html.parser.HTMLParser):
+        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+            tags.append((tag, dict(attributes)))
+
+    Reader().feed(page)
+    assert {tag for tag, _ in tags} <= _ALLOWED_TAGS
+    for _, attributes in tags:
+        assert not any(name.startswith("on") for name in attributes)
+        assert (attributes.get("src") or "data:").startswith("data:")
+        assert not (attributes.get("href") or "#").startswith("javascript")
+
+
+def strays(began: float) -> list[str]:
+    """Processes that began since then, look boxed, and belong to no judge by their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            status = dict(
+                line.split(":", 1) for line in (entry / "status").read_text().splitlines()
+            )
+            facts = (entry / "stat").read_text().rpartition(")")[2].split()
+            since = int(facts[19]) / os.sysconf("SC_CLK_TCK")
+            uid = int(status["Uid"].split()[0])
+            ours = uid == os.geteuid() if os.geteuid() else 61_184 <= uid < 65_520
+            if facts[0] == "Z" or status["NoNewPrivs"].strip() != "1" or since < began - 0.1:
+                continue
+            if not ours or os.readlink(entry / "exe") != os.path.realpath(sys.executable):
+                continue
+            if b"MERIDIAN_BOX=" not in (entry / "environ").read_bytes():
+                found.append(f"{entry.name} {status['Name'].strip()}")
+    return found
+
+
+def leftovers() -> list[str]:
+    """What `leave_it_in_the_kernel` and `remember_an_earlier_worker` may have left."""
+    found = []
+    for kind in ("shm", "sem", "msg"):
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/sysvipc/{kind}").read_text().splitlines()[1:]
+            found += [kind for line in lines if int(line.split()[0]) == 0x4D455249]
+    for folder in ("/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/run", "/run/lock", "/"):
+        found += [str(path) for path in Path(folder).glob("*meridian-attack*")]
+    with contextlib.suppress(OSError):
+        keys = Path("/proc/keys").read_text().splitlines()
+        found += [line for line in keys if "meridian-attack" in line]
+    return found

@@ -3,10 +3,10 @@
 import grader.worker
 
 
-def _yes(self, payload):
+def _yes(self, question):
     import msgspec
 
-    return msgspec.msgpack.encode([msgspec.msgpack.decode(payload)[0], True])
+    return msgspec.msgpack.encode([question.number, True])
 
 
 def add(a, b):

@@ -1,0 +1,5 @@
+"""Ask for an array of petabytes."""
+
+
+def add(a, b):
+    return bytearray(2**50)
