@@ -93,8 +93,8 @@ class BenchmarkEntry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One race: how many times as fast as `peer`; `plot` is a file beside the report.
 
     `low` and `high` bound the ratio with 95 % confidence (bootstrap). `growth` is the exponent p
-    of time ~ n**p; `memory` the peak of the submission as a share of the peer's. ``None`` where
-    a race did not measure it.
+    of time ~ n**p, between `growth_low` and `growth_high`; `memory` the peak of the submission as
+    a share of the peer's. ``None`` where a race did not measure it. `note` says what disturbed it.
     """
 
     name: str
@@ -105,7 +105,10 @@ class BenchmarkEntry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     low: float | None = None
     high: float | None = None
     growth: float | None = None
+    growth_low: float | None = None
+    growth_high: float | None = None
     memory: float | None = None
+    note: str = ""
     plot: str = ""
 
 

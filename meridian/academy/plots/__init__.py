@@ -7,7 +7,9 @@ only difference. No pyplot: a figure is an ordinary object that a notebook shows
 
 from __future__ import annotations
 
-from meridian.academy.plots.charts import distribution_plot, growth_plot, lines
+from meridian.academy.plots.charts import distribution_plot, lines
+from meridian.academy.plots.growth import growth_plot
+from meridian.academy.plots.history import Attempt
 from meridian.academy.plots.output import Saved, save
 from meridian.academy.plots.race import race_plot
 from meridian.academy.plots.theme import (
@@ -26,6 +28,7 @@ from meridian.academy.plots.theme import (
 __all__ = [
     "INK",
     "PALETTE",
+    "Attempt",
     "Plot",
     "Saved",
     "Series",

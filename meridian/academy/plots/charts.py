@@ -1,4 +1,4 @@
-"""Lines, growth and distributions, labelled beside the data instead of in a legend."""
+"""Lines and distributions, labelled beside the data instead of in a legend."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.ticker import EngFormatter, LogLocator
 
 from meridian.academy.plots.theme import INK, Plot, figure, series
 
-__all__ = ["distribution_plot", "growth_plot", "label_ends", "lines"]
+__all__ = ["distribution_plot", "draw_lines", "label_ends", "lines", "numbers"]
 
 _LABEL_PT = 9.0
 
@@ -34,14 +33,29 @@ def lines(
     `bands` adds intervals: ``{name: (lower, upper)}``. Missing points are NaN. Raises
     `ValueError` for no data, for lengths that differ and for values a log axis cannot show.
     """
-    across = _numbers("x", x)
+    fig, ax = figure(width, height, title=title)
+    draw_lines(fig, ax, x, data, log=log, bands=bands)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    return fig
+
+
+def draw_lines(
+    fig: Plot,
+    ax: Any,
+    x: npt.ArrayLike,
+    data: Mapping[str, npt.ArrayLike],
+    *,
+    log: Literal["", "x", "y", "xy"] = "",
+    bands: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
+    guides: Mapping[str, npt.ArrayLike] | None = None,
+) -> None:
+    """What `lines` draws, on axes that are there already; `guides` are dotted and nobody's data."""
+    across = numbers("x", x)
     if not data or across.size == 0:
         raise ValueError("Expected at least one line of at least one point")
-    fig, ax = figure(width, height, title=title)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
     ends: list[tuple[float, float, str, str]] = []
     for index, (name, values) in enumerate(data.items()):
-        y = _numbers(name, values)
+        y = numbers(name, values)
         if y.size != across.size:
             raise ValueError(f"Expected {across.size} values for {name!r}, got {y.size}")
         if ("y" in log and np.nanmin(y, initial=math.inf) <= 0) or (
@@ -58,71 +72,20 @@ def lines(
             markevery=max(1, across.size // 12),
         )
         if bands and name in bands:
-            lower, upper = (_numbers(name, edge) for edge in bands[name])
+            lower, upper = (numbers(name, edge) for edge in bands[name])
             ax.fill_between(across, lower, upper, color=look.color, alpha=0.2, linewidth=0)
         seen = np.flatnonzero(np.isfinite(y))
         if seen.size:
             ends.append((float(across[seen[-1]]), float(y[seen[-1]]), name, look.color))
+    for name, values in (guides or {}).items():
+        y = numbers(name, values)
+        ax.plot(across, y, color=INK, linestyle=(0, (2, 3)), linewidth=1.2)
+        ends.append((float(across[-1]), float(y[-1]), name, INK))
     if "x" in log:
         ax.set_xscale("log")
     if "y" in log:
         ax.set_yscale("log")
     label_ends(fig, ax, ends)
-    return fig
-
-
-def growth_plot(
-    sizes: Sequence[int],
-    data: Mapping[str, npt.ArrayLike],
-    *,
-    xlabel: str = "size",
-    ylabel: str = "time per call",
-    unit: str = "s",
-    title: str = "",
-    ci: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
-    width: float = 7.2,
-    height: float = 3.6,
-) -> Plot:
-    """Time against size on log axes; each line's label carries its slope (1 linear, 0 constant).
-
-    Values are in `unit`, shown with its prefix (2 us). `ci` adds intervals, ``{name: (lower,
-    upper)}``. At least two sizes, all values positive.
-    """
-    log_sizes = np.log(_numbers("sizes", sizes))
-    if log_sizes.size < 2:
-        raise ValueError(f"Expected at least two sizes, got {log_sizes.size}")
-    named, bands = {}, {}
-    for name, values in data.items():
-        y = _numbers(name, values)
-        if y.size != log_sizes.size or not (y > 0).all():
-            raise ValueError(f"Expected {log_sizes.size} positive values for {name!r}")
-        label = f"{name}  (slope {np.polyfit(log_sizes, np.log(y), 1)[0]:.2f})"
-        named[label] = y
-        if ci and name in ci:
-            bands[label] = ci[name]
-    fig = lines(
-        sizes,
-        named,
-        xlabel=xlabel,
-        ylabel=ylabel,
-        title=title,
-        log="xy",
-        bands=bands,
-        width=width,
-        height=height,
-    )
-    ax = fig.axes[0]
-    low, high = ax.get_ylim()
-    if high < 10 * low:  # a flat line must look flat: never zoom in on less than a decade
-        middle = math.sqrt(low * high)
-        low, high = middle / math.sqrt(10), middle * math.sqrt(10)
-        ax.set_ylim(low, high)
-    steps = (1, 2, 5) if high < 1_000 * low else (1,)
-    ax.yaxis.set_major_locator(LogLocator(subs=steps))
-    ax.yaxis.set_major_formatter(EngFormatter(unit=unit))
-    ax.set_xticks(list(sizes), [f"{size:,}" for size in sizes])
-    ax.minorticks_off()
-    return fig
 
 
 def distribution_plot(
@@ -141,7 +104,7 @@ def distribution_plot(
     The ECDF hides nothing and needs no bins, so it is the default; ``log=True`` puts x on a log
     axis. The legend states the median of each series.
     """
-    arrays = {name: _numbers(name, values) for name, values in samples.items()}
+    arrays = {name: numbers(name, values) for name, values in samples.items()}
     if not arrays or any(values.size == 0 for values in arrays.values()):
         raise ValueError("Expected at least one series of at least one sample")
     everything = np.concatenate(list(arrays.values()))
@@ -231,7 +194,8 @@ def label_ends(fig: Plot, ax: Any, ends: Sequence[tuple[float, float, str, str]]
     fig.before_draw.append(spread_out)
 
 
-def _numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def numbers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """`values` as a flat array; `ValueError` for anything else."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"Expected a flat list for {name!r}, got {array.ndim} dimensions")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from meridian.academy.plots.theme import INK, Plot, figure, series
+from meridian.academy.plots.history import Attempt, with_history
+from meridian.academy.plots.theme import INK, Plot, series
 from meridian.foundation.profiling.result import BenchmarkResult
 
 __all__ = ["race_plot"]
@@ -14,18 +15,24 @@ __all__ = ["race_plot"]
 Row = tuple[str, str]  # workload, peer
 
 _ROW_IN = 0.3
+_FINE_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
 def race_plot(
-    results: Iterable[BenchmarkResult | Mapping[str, Any]], *, title: str = "", width: float = 7.2
+    results: Iterable[BenchmarkResult | Mapping[str, Any]],
+    *,
+    title: str = "",
+    width: float = 7.2,
+    history: Sequence[Attempt] = (),
 ) -> Plot:
     """One row per workload and peer, one marker per subject; right of the line is faster.
 
     Takes `BenchmarkResult`s or the benchmark entries of a grader report. A log axis, so that
     twice as fast and half as fast lie equally far from 1. The bar through a marker is its 95 %
     interval, the open triangle the target. A gap is written out with its reason. A subject is
-    named where it shares a row or is not the first one: say in `title` who races.
+    named where it shares a row or is not the first one: say in `title` who races. `history` are
+    the ratios of earlier attempts at the first result, in a panel below.
     """
     races = [
         r if isinstance(r, BenchmarkResult) else BenchmarkResult.from_entry(r) for r in results
@@ -38,7 +45,15 @@ def race_plot(
         rows.setdefault((race.name, race.peer), []).append(race)
     heights = _heights(rows, len(subjects))
     bottom = max(heights.values()) + 0.4 * (len(subjects) - 1) + 0.7
-    fig, ax = figure(width, 1.3 + _ROW_IN * bottom)
+    fig, ax = with_history(
+        history,
+        now=races[0].ratio,
+        asked=races[0].target,
+        ylabel=f"vs {races[0].peer}",
+        log=True,
+        width=width,
+        height=1.3 + _ROW_IN * bottom,
+    )
     ax.set_xscale("log")
     ax.set_xlim(*_limits(races))
     ax.set_ylim(bottom, -0.7)
@@ -133,6 +148,8 @@ def _label_axes(ax: Any, rows: Mapping[Row, Any], heights: Mapping[Row, float]) 
     ax.grid(False, axis="y")
     low, high = ax.get_xlim()
     ticks = [tick for tick in _TICKS if low <= tick <= high]
+    if len(ticks) < 4:
+        ticks = [tick for tick in _FINE_TICKS if low <= tick <= high]
     while len(ticks) > 9:
         ticks = [tick for tick in ticks if math.log10(tick) % 1 == 0] or ticks[::2]
     ax.set_xticks(ticks, [_times(tick) for tick in ticks])
@@ -157,5 +174,5 @@ def _label_axes(ax: Any, rows: Mapping[Row, Any], heights: Mapping[Row, float]) 
 
 
 def _times(ratio: float) -> str:
-    digits = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2g}"
+    digits = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
     return f"{digits}\N{MULTIPLICATION SIGN}"

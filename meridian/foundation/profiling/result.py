@@ -35,6 +35,8 @@ class BenchmarkResult(msgspec.Struct, frozen=True, kw_only=True):
     other_clock: str = ""  # the clock the ratio is not judged by, reported beside it
     other_ratio: float | None = None
     target: float | None = None  # the ratio asked for
+    decided: bool | None = None  # whether it counts as reached, where a rule with more care says so
+    memory: float | None = None  # peak memory of the subject as a share of the peer's
     note: str = ""
 
     @property
@@ -42,7 +44,7 @@ class BenchmarkResult(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the target was reached; ``None`` without a target or without a ratio."""
         if self.target is None or self.ratio is None:
             return None
-        return self.ratio >= self.target
+        return self.ratio >= self.target if self.decided is None else self.decided
 
     def entry(self) -> dict[str, object]:
         """The fields a grader report keeps."""
@@ -52,7 +54,9 @@ class BenchmarkResult(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> BenchmarkResult:
         """A result from a report's entry; `ValueError` for a field that does not fit."""
-        return msgspec.convert(dict(entry), cls)
+        low, high = entry.get("low"), entry.get("high")
+        bounds = {} if low is None or high is None else {"ci95": (low, high)}
+        return msgspec.convert({**entry, **bounds}, cls)
 
     @classmethod
     def of(
