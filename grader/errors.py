@@ -20,7 +20,8 @@ class WorkerLost(MeridianError, RuntimeError):
 class RemoteError(MeridianError):
     """An exception that a call into the submission raised: its names and plain fields.
 
-    `where` is the submission's own line it came from, as ``"page.py:41"``.
+    `where` is the submission's own line it came from, as ``"page.py:41"``; `cause` the exception
+    it was raised from, `exceptions` the members of an exception group.
     """
 
     def __init__(self, raised: Raised, call: str = "") -> None:
@@ -30,6 +31,9 @@ class RemoteError(MeridianError):
         self.fields = raised.fields
         self.where = raised.where
         self.call = call
+        self.number = raised.number
+        self.cause = None if raised.cause is None else remote_error(raised.cause, call)
+        self.exceptions = tuple(remote_error(member, call) for member in raised.group)
         super().__init__(f"{call or 'The call'} raised {self.class_name}: {self.message}")
 
     def is_a(self, *names: str) -> bool:

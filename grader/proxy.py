@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
+from grader.callbacks import sendable
+from grader.connection import Connection, Stub
 from grader.errors import RemoteError, WorkerLost, WrongType, remote_error
-from grader.protocol import Handle, ProtocolViolation, Raised, Tag, decode_answer, encode
-from grader.transport import Transport
+from grader.protocol import Handle, Raised
 
 __all__ = [
     "Batch",
@@ -22,6 +23,9 @@ __all__ = [
     "RemoteBuffer",
     "RemoteError",
     "WrongType",
+    "exactly",
+    "finish",
+    "leave",
     "remote_map",
 ]
 
@@ -32,91 +36,32 @@ _MAX_ITEMS = 2_000_000
 _OWN = frozenset({"class_name", "fields"})
 
 
-class Connection:
-    """One worker as a place to ask: numbers questions, caps answers, tracks handles."""
+def _operator(name: str, *, swapped: bool = False) -> Callable[..., Any]:
+    def operate(self: Remote, *others: Any) -> Any:
+        operands = (*others, self) if swapped else (self, *others)
+        return self._connection.ask("operate", name, *operands, label=self._label)
 
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        first: int,
-        max_handles: int,
-        timeout_s: Callable[[], float],
-        whose: str = "",
-    ) -> None:
-        self._transport = transport
-        self._number = first
-        self._max_handles = max_handles
-        self._timeout_s = timeout_s
-        self._whose = whose
-        self._live: set[int] = set()
-        self._released: list[int] = []
-        self.alive = True
-        self.before: Callable[[], None] | None = None
-        """Called before every question."""
-
-    def ask(self, operation: str, *arguments: Any, label: str = "") -> Any:
-        """The value answered. Raises `RemoteError`, or `WorkerLost` when there is no answer."""
-        if self.before is not None:
-            self.before()
-        self._number += 1
-        released, self._released = self._released, []
-        head = [self._number, released, operation]
-        # The arguments travel as the items of one list; its tag is cut off on arrival.
-        payload = encode(head, list(arguments), self._refer)
-        try:
-            answer = self._transport.ask(payload, self._timeout_s())
-        except WorkerLost as lost:
-            if not self._whose:
-                raise
-            raise WorkerLost(lost.outcome, self._whose + lost.message) from lost
-        name = label if operation == "get" else ""
-        try:
-            value = decode_answer(answer, self._number, lambda handle: self._remote(handle, name))
-        except ProtocolViolation as error:
-            self.close()
-            raise WorkerLost("crashed", str(error)) from None
-        if type(value) is Raised:
-            raise remote_error(value, self._whose + label)
-        return value
-
-    def release(self, number: int) -> None:
-        """Called when the judge drops a `Remote`; told to the worker with the next question."""
-        if self.alive:
-            self._live.discard(number)
-            self._released.append(number)
-
-    def close(self) -> None:
-        self.alive = False
-        self._transport.close()
-
-    def output(self) -> tuple[str, str]:
-        return self._transport.output()
-
-    def _refer(self, value: Any) -> list[Any]:
-        if isinstance(value, Remote):
-            if value._connection is not self:
-                raise ValueError(f"{value!r} belongs to another worker")
-            return [int(Tag.REFERENCE), value._number]
-        raise TypeError(f"Expected plain data or a Remote to send, got {type(value).__name__}")
-
-    def _remote(self, handle: Handle | int, label: str) -> Remote:
-        if type(handle) is not Handle or handle.id in self._live:
-            raise ProtocolViolation("a handle that is in use")
-        if len(self._live) >= self._max_handles:
-            raise ProtocolViolation("more objects than the judge holds")
-        self._live.add(handle.id)
-        return (RemoteBuffer if handle.kind == "buffer" else Remote)(self, handle, label)
+    return operate
 
 
-class Remote:
+def _comparison(name: str) -> Callable[[Remote, Any], bool]:
+    def compare(self: Remote, other: Any) -> bool:
+        found = self._connection.ask("operate", name, self, other, label=self._label)
+        return exactly(bool, found, self._label)
+
+    return compare
+
+
+class Remote(Stub):
     """An object of the submission, by reference. Comparing one is a mistake and says so.
 
     `class_name` is its class; `fields` a snapshot of the plain fields of a NamedTuple, dataclass
     or enum member, else ``None``. Reading a field of an immutable one asks no question.
     """
 
-    __slots__ = ("__weakref__", "_connection", "_handle", "_label", "_number")
+    __slots__ = ("__weakref__", "_handle", "_label")
+    _handle: Handle
+    _label: str
 
     def __init__(self, connection: Connection, handle: Handle, label: str) -> None:
         for name, value in (
@@ -152,6 +97,9 @@ class Remote:
             raise AttributeError(f"{name} is the judge's own")
         self._ask("set", name, value)
 
+    def __delattr__(self, name: str) -> None:
+        self._ask("delete", name)
+
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         return self._ask("call", arguments, keywords)
 
@@ -163,26 +111,24 @@ class Remote:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
-        if isinstance(error, WorkerLost) or not self._connection.alive:
-            return False
-        cause = None if kind is None else f"{kind.__name__} in the block"
-        return self._ask("exit", cause) is True
+    ) -> None:
+        """Leave the block there as well. Nothing is swallowed here: see `Submission.swallows`."""
+        leave(self, error)
 
     def __len__(self) -> int:
-        return _exactly(int, self._ask("len"), self._label)
+        return exactly(int, self._ask("len"), self._label)
 
     def __bytes__(self) -> bytes:
-        return _exactly(bytes, self._ask("bytes", slice(None)), self._label)
+        return exactly(bytes, self._ask("bytes", slice(None)), self._label)
 
     def __int__(self) -> int:
-        return _exactly(int, self._ask("convert", "int"), self._label)
+        return exactly(int, self._ask("convert", "int"), self._label)
 
     def __float__(self) -> float:
-        return _exactly(float, self._ask("convert", "float"), self._label)
+        return exactly(float, self._ask("convert", "float"), self._label)
 
     def __str__(self) -> str:
-        return _exactly(str, self._ask("convert", "str"), self._label)
+        return exactly(str, self._ask("convert", "str"), self._label)
 
     def __getitem__(self, key: Any) -> Any:
         values = self._values()
@@ -195,7 +141,7 @@ class Remote:
         self._ask("delete_item", key)
 
     def __contains__(self, value: Any) -> bool:
-        return _exactly(bool, self._ask("contains", value), self._label)
+        return exactly(bool, self._ask("contains", value), self._label)
 
     def __iter__(self) -> Iterator[Any]:
         values = self._values()
@@ -205,7 +151,7 @@ class Remote:
         items, end = self._ask("next", 1)
         if items:
             return items[0]
-        return _finish(end, self._label)
+        return finish(end, self._label)
 
     def _values(self) -> tuple[Any, ...] | None:
         """The items of a NamedTuple, which its snapshot already has."""
@@ -223,10 +169,28 @@ class Remote:
                 raise WorkerLost("output", f"{self._label} does not stop giving items")
             if end is not None:
                 try:
-                    _finish(end, self._label)
+                    finish(end, self._label)
                 except StopIteration:
                     return
             chunk = min(chunk * 2, _MAX_CHUNK)
+
+    __lt__, __le__ = _comparison("lt"), _comparison("le")
+    __gt__, __ge__ = _comparison("gt"), _comparison("ge")
+    __add__, __radd__ = _operator("add"), _operator("add", swapped=True)
+    __sub__, __rsub__ = _operator("sub"), _operator("sub", swapped=True)
+    __mul__, __rmul__ = _operator("mul"), _operator("mul", swapped=True)
+    __matmul__, __rmatmul__ = _operator("matmul"), _operator("matmul", swapped=True)
+    __truediv__, __rtruediv__ = _operator("truediv"), _operator("truediv", swapped=True)
+    __floordiv__, __rfloordiv__ = _operator("floordiv"), _operator("floordiv", swapped=True)
+    __mod__, __rmod__ = _operator("mod"), _operator("mod", swapped=True)
+    __pow__, __rpow__ = _operator("pow"), _operator("pow", swapped=True)
+    __and__, __rand__ = _operator("and_"), _operator("and_", swapped=True)
+    __or__, __ror__ = _operator("or_"), _operator("or_", swapped=True)
+    __xor__, __rxor__ = _operator("xor"), _operator("xor", swapped=True)
+    __lshift__, __rlshift__ = _operator("lshift"), _operator("lshift", swapped=True)
+    __rshift__, __rrshift__ = _operator("rshift"), _operator("rshift", swapped=True)
+    __neg__, __pos__, __abs__ = _operator("neg"), _operator("pos"), _operator("abs")
+    __invert__ = _operator("invert")
 
     def __bool__(self) -> bool:
         raise WrongType("plain data where a truth is asked", repr(self))
@@ -250,8 +214,8 @@ class RemoteBuffer(Remote):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
-            return _exactly(bytes, self._ask("bytes", key), self._label)
-        return _exactly(int, self._ask("item", key), self._label)
+            return exactly(bytes, self._ask("bytes", key), self._label)
+        return exactly(int, self._ask("item", key), self._label)
 
     def view(self, start: int | None = None, stop: int | None = None) -> RemoteBuffer:
         """A memoryview of a part, in the worker, to pass on."""
@@ -279,7 +243,7 @@ class Batch:
         """What the calls of the last `run` returned, or the `chosen` of them, by index."""
         wanted = None if chosen is None else list(chosen)
         label = self._batch._label
-        found = _exactly(list, self._batch._ask("results", wanted), label)
+        found = exactly(list, self._batch._ask("results", wanted), label)
         return _as_many(self._connection, found, self._calls if wanted is None else len(wanted))
 
 
@@ -288,7 +252,7 @@ def remote_map(
 ) -> list[Any]:
     """One question, many calls; an exception is a `RemoteError` in the list."""
     label = function._label
-    answers = _exactly(list, connection.ask("map", function, list(calls), label=label), label)
+    answers = exactly(list, connection.ask("map", function, list(calls), label=label), label)
     _as_many(connection, answers, len(calls))
     return [remote_error(item, label) if type(item) is Raised else item for item in answers]
 
@@ -301,13 +265,34 @@ def _as_many(connection: Connection, answers: list[Any], count: int) -> list[Any
     return answers
 
 
-def _finish(end: Any, label: str) -> NoReturn:
+def finish(end: Any, label: str) -> NoReturn:
+    """Raise what ended an iterator: a `RemoteError`, or `StopIteration`."""
     if type(end) is list and len(end) == 1 and type(end[0]) is Raised:
         raise remote_error(end[0], label)
     raise StopIteration
 
 
-def _exactly(kind: type[T], value: Any, label: str) -> T:
+def leave(manager: Remote, error: BaseException | None) -> bool:
+    """Ask `manager` to leave its block by `error`; whether it swallowed that.
+
+    A failed check is not told to the submission, and nothing it raises then can hide that.
+    """
+    connection = manager._connection
+    if isinstance(error, WorkerLost) or not connection.alive:
+        return False
+    told = error
+    if error is not None and not sendable(error):
+        told = RuntimeError(f"{type(error).__name__} in the block")
+    try:
+        return exactly(bool, manager._ask("exit", told), manager._label)
+    except Exception:
+        if told is not error:
+            return False
+        raise
+
+
+def exactly(kind: type[T], value: Any, label: str) -> T:
+    """`value`, which must be of exactly this type (`WrongType` else)."""
     if type(value) is not kind:
         got = value.class_name if isinstance(value, Remote) else type(value).__name__
         raise WrongType(f"{kind.__name__} from {label}", got)

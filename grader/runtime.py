@@ -1,10 +1,23 @@
 """Which files of this package go into the box, where the submission runs.
 
-They import nothing but each other, the standard library and msgspec.
+They import nothing but each other, the standard library and msgspec, and NumPy and trio only when
+something that needs them arrives.
 """
 
 from __future__ import annotations
 
 __all__ = ["RUNTIME_FILES"]
 
-RUNTIME_FILES = ("__init__.py", "kernel.py", "protocol.py", "servant.py", "worker.py")
+RUNTIME_FILES = (
+    "__init__.py",
+    "arrays.py",
+    "conversation.py",
+    "kernel.py",
+    "operations.py",
+    "protocol.py",
+    "servant.py",
+    "tasks.py",
+    "telling.py",
+    "values.py",
+    "worker.py",
+)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from grader.compare import CriterionFailed, MustRaise
+from grader.driving import Driving
 from grader.files import open_inside, regular_file
 from grader.proxy import Batch, Connection, Remote, RemoteBuffer, RemoteError, remote_map
 from grader.workers import Workshop
@@ -52,7 +53,7 @@ class Raises:
         return True
 
 
-class Submission:
+class Submission(Driving):
     """Asks a worker for the names of one package; starts that worker on first use.
 
     >>> page_file = submission.PageFile(submission.path("x.oor"))      # doctest: +SKIP

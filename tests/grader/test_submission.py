@@ -134,6 +134,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Submission]:
     submission = Submission(workshop, "lab")
     yield submission
     submission.close()
+    workshop.close()
     assert [entry.name for entry in work.iterdir() if entry.name != "runtime"] == []
 
 
@@ -153,7 +154,7 @@ def test_plain_data_goes_both_ways_with_its_type(lab: Submission) -> None:
 
 
 def test_what_is_not_plain_does_not_leave_the_judge(lab: Submission) -> None:
-    for value in ({1}, object(), bytearray(3), range(3)):
+    for value in (object(), bytearray(3), range(3)):
         with pytest.raises(TypeError, match="Expected plain data or a Remote"):
             lab.echo(value)
     assert lab.echo(1) == 1
@@ -205,7 +206,7 @@ def test_with_enters_and_leaves_even_when_the_block_raises(lab: Submission) -> N
     assert (pool.open, pool.left) == (0, None)
     with pytest.raises(KeyError), pool:
         raise KeyError("mine")
-    assert (pool.open, pool.left) == (0, "RuntimeError")
+    assert (pool.open, pool.left) == (0, "KeyError")
 
 
 def test_comparing_a_remote_is_a_mistake_and_says_so(lab: Submission) -> None:
