@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from grader.history import Past
 from grader.limits import Limits
 from grader.report import Mode, lab_key
 from meridian.academy.curriculum import Capstone, lab_root, load
@@ -25,7 +26,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     `trusted` skips the import audit and lets the code import everything that is installed, the
     judged system included: for judging `meridian` itself. `seed` replays a report's seed. Without
     `races` a submission is judged as one, but for its benchmarks. `keep` is the folder of a
-    `SubmissionStore` that gets the very files that are judged. The last six default to what the
+    `SubmissionStore` that gets the very files that are judged. `history` are the learner's earlier
+    races (`grader.history`), for the plots alone. The last six default to what the
     course index and the lab's folder say about `capstone`; `solution` holds the model answer that
     benchmarks race as well.
     """
@@ -41,6 +43,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = False
     races: bool = True
     keep: Path | None = None
+    history: tuple[Past, ...] = ()
     on_event: Callable[[dict[str, Any]], None] | None = None
     limits: Limits = Limits()
     definition: Capstone | None = None
