@@ -1,28 +1,43 @@
 """Reading a submission before it runs: only imports that the capstone allows.
 
-This keeps the exercise honest (raw layout by hand, no ready-made engine); it is not what keeps
-the grader safe, the box is. So it looks at the source and refuses the known ways around an import
-statement, without chasing every disguise.
+This keeps the exercise honest (raw layout by hand, no ready-made engine); it is no wall. It looks
+at the source and refuses the known ways around an import statement, without chasing every
+disguise: what must not be reached is not in the box.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
+import io
 import sys
+import tokenize
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from types import ModuleType
 
 from grader.intake import SubmissionRefused
 
 __all__ = ["audit"]
 
+MAX_SOURCE_BYTES = 256 * 1024
+MAX_SOURCES_BYTES = 1024 * 1024
+"""Of all files: the judge parses them, and a tree is a thousand times as large as its text."""
+
 _MAX_LISTED = 5
+_MAX_LINE_CHARS = 80
+_SOURCE = (".py", ".pyw")
+_UTF_8 = frozenset({"utf-8", "utf-8-sig", "ascii"})
 # Names by which code is imported or run without an import statement.
-_DYNAMIC = frozenset({"__import__", "__builtins__", "__loader__", "exec", "eval"})
+_DYNAMIC = frozenset(
+    {"__import__", "__builtins__", "__loader__", "__spec__", "exec", "eval", "compile"}
+)
 _DYNAMIC_ATTRIBUTES = frozenset(
     {"__import__", "__builtins__", "__loader__", "__subclasses__", "__globals__", "load_module"}
+    | {"import_module", "exec_module", "spec_from_file_location", "run_module", "run_path"}
 )
+_DYNAMIC_TEXTS = _DYNAMIC_ATTRIBUTES - {"run_module", "run_path"}
 # Modules by which the interpreter is reached; other modules hold them as attributes (`os.sys`).
 _INTERPRETER = frozenset({"sys", "builtins", "importlib", "inspect", "gc", "ctypes"})
 _INSIDES = frozenset({"sys", "_sys", "modules", "_getframe", "_current_frames", "__dict__"})
@@ -33,13 +48,22 @@ def audit(folder: Path, files: Collection[str], package: str, allowed: Collectio
 
     `allowed` are top-level module names (``"os"``), or dotted ones to allow just that module.
     Raises `SubmissionRefused` naming file and line of each import that is not, or where a file
-    is not Python.
+    is not Python, not UTF-8, or too long to be read.
     """
     found: list[tuple[str, str]] = []
+    left = MAX_SOURCES_BYTES
     for name in files:
-        if name.endswith(".py"):
-            tree = _parse(folder / name, name)
-            found += [(f"{name}:{line}", what) for line, what in _offences(tree, package, allowed)]
+        if name.lower().endswith(_SOURCE):
+            source = (folder / name).read_bytes()
+            left -= len(source)
+            if len(source) > MAX_SOURCE_BYTES or left < 0:
+                cap = MAX_SOURCE_BYTES if len(source) > MAX_SOURCE_BYTES else MAX_SOURCES_BYTES
+                raise SubmissionRefused(
+                    name, f"more than {cap} bytes of source", "Keep data in a file of its own."
+                )
+            tree = _parse(name, source)
+            for line, what in _offences(tree, name, package, allowed):
+                found.append((f"{name}:{line}", what))
     if found:
         more = "".join(f"; {where}: {what}" for where, what in found[1:_MAX_LISTED])
         rest = len(found) - _MAX_LISTED
@@ -50,43 +74,118 @@ def audit(folder: Path, files: Collection[str], package: str, allowed: Collectio
         )
 
 
-def _parse(path: Path, name: str) -> ast.Module:
+def _parse(name: str, source: bytes) -> ast.Module:
     try:
+        text = _decode(name, source)
         with warnings.catch_warnings(action="ignore"):  # style is the author's own affair
-            return ast.parse(path.read_bytes(), filename=name)
+            return ast.parse(text, filename=name)
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        raise SubmissionRefused(f"{name}:{line}", "not UTF-8 text", "Save it as UTF-8.") from None
     except SyntaxError as error:
         where = f"{name}:{error.lineno}" if error.lineno else name
-        raise SubmissionRefused(where, f"not Python: {error.msg}", "Mend it.") from None
+        shown = _line(source, error.lineno or 0)
+        raise SubmissionRefused(where, f"not Python: {error.msg}{shown}", "Mend it.") from None
+    except SubmissionRefused:
+        raise
     except (ValueError, RecursionError, MemoryError) as error:
         raise SubmissionRefused(
             name, f"cannot be parsed ({type(error).__name__})", "Write it more simply."
         ) from None
 
 
+def _decode(name: str, source: bytes) -> str:
+    """The text of a file in UTF-8. Any other encoding is code that another reader would not see."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+    except SyntaxError:
+        source.decode()  # says better where it is wrong
+        raise
+    if encoding not in _UTF_8:
+        raise SubmissionRefused(f"{name}:1", f"encoded as {encoding}", "Save it as UTF-8.")
+    return source.decode("utf-8-sig")
+
+
+def _line(source: bytes, number: int) -> str:
+    """The line that a syntax error is about, fit to be shown."""
+    lines = source.decode(errors="replace").splitlines()
+    if not 0 < number <= len(lines) or not lines[number - 1].strip():
+        return ""
+    text = lines[number - 1].strip()
+    cut = text[:_MAX_LINE_CHARS] + ("..." if len(text) > _MAX_LINE_CHARS else "")
+    return f", in: {cut}" if cut.isprintable() else f", in: {ascii(cut)[1:-1]}"
+
+
 def _offences(
-    tree: ast.Module, package: str, allowed: Collection[str]
+    tree: ast.Module, file: str, package: str, allowed: Collection[str]
 ) -> Iterator[tuple[int, str]]:
-    modules = _module_names(tree)
+    modules, own = _module_names(tree), _own_names(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.expr) and (hidden := _reached(node, modules, allowed)):
             yield node.lineno, f"{hidden} (the interpreter reached through a module)"
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if not _is_allowed(alias.name, package, allowed):
-                    yield node.lineno, f"import of {alias.name}"
+                    yield node.lineno, f"import of {_told(alias.name)}"
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level or module.split(".")[0] == package:
-                continue
-            if not _is_allowed(module, package, allowed):
-                yield node.lineno, f"import of {module}"
-            for alias in node.names:  # `from os import sys`
-                if alias.name in sys.stdlib_module_names and alias.name not in allowed:
-                    yield node.lineno, f"import of {alias.name} through {module}"
-        elif isinstance(node, ast.Name) and node.id in _DYNAMIC:
+            for what in _from(node, file, package, allowed):
+                yield node.lineno, what
+        elif isinstance(node, ast.Name) and node.id in _DYNAMIC and node.id not in own:
             yield node.lineno, f"{node.id} (an import in disguise)"
         elif isinstance(node, ast.Attribute) and node.attr in _DYNAMIC_ATTRIBUTES:
-            yield node.lineno, f"{node.attr} (an import in disguise)"
+            if "importlib" not in allowed or node.attr.startswith("__"):
+                yield node.lineno, f"{node.attr} (an import in disguise)"
+        elif isinstance(node, ast.Constant) and (hidden := _disguised(node.value)):
+            yield node.lineno, f'"{hidden}" (an import in disguise)'
+
+
+def _disguised(value: object) -> str:
+    """The name of an import that a text is, as for `getattr` and `operator.attrgetter`."""
+    parts = value.split(".") if isinstance(value, str) else ()
+    return next(iter(_DYNAMIC_TEXTS.intersection(parts)), "")
+
+
+def _from(node: ast.ImportFrom, file: str, package: str, allowed: Collection[str]) -> Iterator[str]:
+    module = node.module or ""
+    if node.level >= len(file.split("/")):  # a file of the package itself may say one dot
+        yield f"import from {'.' * node.level}{module}, which is outside of {package}"
+    if node.level or module.split(".")[0] == package:
+        return
+    if not _is_allowed(module, package, allowed):
+        yield f"import of {_told(module)}"
+        return
+    for alias in node.names:
+        if alias.name == "*":
+            yield f"import of everything from {module} (name what you use)"
+        elif alias.name not in allowed and _holds_module(
+            module, alias.name
+        ):  # `from os import sys`
+            yield f"import of {alias.name} through {module}"
+
+
+def _holds_module(module: str, name: str) -> bool:
+    """Whether an allowed module of the standard library has another one under that name."""
+    known = sys.stdlib_module_names
+    if name.lstrip("_") not in known or module.partition(".")[0] not in known:
+        return False
+    try:
+        return isinstance(getattr(importlib.import_module(module), name, None), ModuleType)
+    except ImportError:
+        return True
+
+
+def _told(module: str) -> str:
+    """`module`, spelled out where its letters are not what they look like."""
+    return module if module.isascii() else f"{ascii(module)[1:-1]}, which is not ASCII"
+
+
+def _own_names(tree: ast.Module) -> frozenset[str]:
+    """Of the names that Python also has, those that the file gives to functions of its own."""
+    return frozenset(
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "compile"
+    )
 
 
 def _module_names(tree: ast.Module) -> frozenset[str]:
