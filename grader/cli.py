@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from grader.commands import authoring, prove, records, regrade, run_one
+from grader.commands import authoring, cohort, prove, records, regrade, run_one
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,7 @@ app.command("verify-report")(records.verify_report)
 app.command("gradebook")(records.gradebook)
 app.command("regrade")(regrade.regrade_command)
 app.command("adjust")(regrade.adjust)
+app.add_typer(cohort.app, name="cohort")
 
 
 def main() -> None:

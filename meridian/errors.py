@@ -11,8 +11,12 @@ compares this drawing with the classes.
     ├── BaselineCorrupt
     ├── BaselineMissing
     ├── BoxUnavailable
+    ├── BrokenSeal
     ├── BuildError
     ├── CapstoneLocked
+    ├── ClusterError
+    ├── CohortBusy
+    ├── CohortStopped
     ├── CriterionFailed
     ├── CurriculumError
     ├── EditedExercise
@@ -26,12 +30,14 @@ compares this drawing with the classes.
     ├── NoSuchVersion
     ├── NotANotebook
     ├── NotAvailable
+    ├── OtherGrader
     ├── PortInUse
     ├── ProcessLost
     ├── ProgressBusy
     ├── ProgressCorrupt
     ├── ProgressTooNew
     ├── PropagationError
+    ├── QueueError
     ├── QuizError
     ├── QuizOver
     ├── RemoteError
@@ -72,6 +78,7 @@ compares this drawing with the classes.
     ├── UsageError
     ├── VerdictError
     ├── WorkerLost
+    ├── WorkersKilled
     └── WrongType
 """
 

@@ -1,0 +1,75 @@
+"""What a verdict depends on besides the submission: the rules, and the machine's software.
+
+Equal submission, seed and environment give an equal verdict, so these facts are part of the
+cache's key, and a worker on another machine must have the same ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import sys
+from pathlib import Path
+
+import msgspec
+
+from grader.job import grader_digest
+from meridian.academy.curriculum import lab_root, load
+
+__all__ = ["Environment", "environment"]
+
+_PACKAGES = ("hypothesis", "ipykernel", "msgspec", "numba", "numpy", "pytest", "pyzmq")
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """One field a fact; every one is compared and hashed as it stands."""
+
+    grader: str
+    """Digest of the grader, the suite and the models it compares with."""
+    course: str
+    """Digest of the capstone's entry in the index, the model answer and the master notebook."""
+    python: str
+    platform: str
+    packages: dict[str, str]
+
+    def differs(self, other: Environment) -> tuple[str, ...]:
+        """The names of the facts in which two environments differ."""
+        return tuple(
+            name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name)
+        )
+
+
+def environment(capstone: str) -> Environment:
+    """The environment of this process as its files are now.
+
+    Raises `LabNotFound`, `CurriculumError`, `UnknownKey`, `OSError`.
+    """
+    root = lab_root()
+    module = load(root).module(capstone)
+    suite = root / module.acceptance
+    third_party = set(module.capstone.allowed_imports) - set(sys.stdlib_module_names)
+    return Environment(
+        grader=grader_digest(suite),
+        course=_course(root / module.solution, msgspec.json.encode(module.capstone)),
+        python=f"{sys.implementation.name} {platform.python_version()}",
+        platform=f"{sys.platform} {platform.machine()}",
+        packages={name: _version(name) for name in sorted({*_PACKAGES, *third_party})},
+    )
+
+
+def _course(solution: Path, entry: bytes) -> str:
+    digest = hashlib.sha256(entry)
+    for file in sorted(solution.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            content = file.read_bytes()
+            name = file.relative_to(solution).as_posix()
+            digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

@@ -1,0 +1,119 @@
+"""From what lies in a folder to tasks: the files are taken in once, here, and kept by their hash.
+
+What is judged later, on this machine or another, is what was taken in now; a learner's folder may
+change meanwhile. A submission that is refused becomes a task as well: its verdict says why.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from grader.cohort.discover import Found, Oddity
+from grader.cohort.environment import Environment
+from grader.cohort.queue import Entry
+from grader.cohort.sealed import Results, job_secret
+from grader.cohort.task import Task, cache_key
+from grader.collect import SubmissionRefused, collect
+from grader.files import remove_tree
+from grader.gradebook import Gradebook
+from grader.limits import Limits
+from grader.report import Mode
+from grader.spec import draw_seed
+from grader.store import SubmissionStore
+
+__all__ = ["History", "Terms", "as_entry", "take_in"]
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What all submissions of one run have in common."""
+
+    capstone: str
+    package: str
+    mode: Mode
+    box: str
+    trusted: bool
+    limits: Limits
+    environment: Environment
+    key: bytes
+
+
+class History:
+    """Which attempt a submission is that does not say so itself.
+
+    The one it was recorded as when these very files were graded before, or refused for the same
+    reason; else the next.
+    """
+
+    def __init__(self, book: Gradebook, capstone: str) -> None:
+        self._known: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for entry in book.attempts(capstone=capstone):
+            report = book.report(entry.receipt)
+            refusal = report.criteria[0].message if report.criteria else ""
+            what = report.submission_sha256 or refusal
+            self._known[entry.learner].append((entry.attempt, what))
+
+    def attempt(self, found: Found, what: str) -> int:
+        """The number of this attempt; `what` is its hash, or why it was refused."""
+        known = self._known[found.learner]
+        if found.numbered or not known:
+            return found.attempt
+        same = [number for number, other in known if other == what]
+        return max(same) if same else max(number for number, _ in known) + 1
+
+
+def take_in(
+    found: Iterable[Found], terms: Terms, store: SubmissionStore, history: History, work: Path
+) -> Iterator[Task | Oddity]:
+    """A task for every submission, or why it could not even be read; `work` is left empty."""
+    for item in found:
+        try:
+            task = _task(item, terms, store, history, work / "intake")
+        except OSError as error:
+            yield Oddity(item.path, f"cannot be read: {error.strerror or error}")
+        else:
+            yield task
+        finally:
+            remove_tree(work / "intake")
+
+
+def _task(item: Found, terms: Terms, store: SubmissionStore, history: History, code: Path) -> Task:
+    sha256, refusal = "", ""
+    try:
+        collected = collect(item.path, code, terms.package)
+        store.add(code, collected)
+        sha256 = collected.sha256
+    except SubmissionRefused as error:
+        refusal = str(error)
+    attempt = history.attempt(item, sha256 or refusal)
+    return Task(
+        capstone=terms.capstone,
+        mode=terms.mode,
+        lane="judge",
+        learner=item.learner,
+        attempt=attempt,
+        seed=draw_seed(terms.key, item.learner, attempt, terms.capstone, terms.mode),
+        box=terms.box,
+        trusted=terms.trusted,
+        limits=terms.limits,
+        environment=terms.environment,
+        submission_sha256=sha256,
+        refusal=refusal,
+        source=str(item.path.absolute()),
+    )
+
+
+def as_entry(task: Task, results: Results, run_secret: bytes) -> Entry:
+    """The row for `task`: judged already when its result is kept, whole and genuine."""
+    key = cache_key(task)
+    return Entry(
+        learner=task.learner,
+        attempt=task.attempt,
+        lane=task.lane,
+        cache_key=key,
+        task=msgspec.json.encode(task),
+        cached=results.holds(key, job_secret(run_secret, key)),
+    )

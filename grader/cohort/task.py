@@ -1,0 +1,111 @@
+"""One job as data: it can be sent to any machine that has the same grader, and judged there."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from grader.cohort.environment import Environment, environment
+from grader.cohort.errors import OtherGrader
+from grader.cohort.queue import Lane
+from grader.cohort.sealed import seal
+from grader.files import remove_tree
+from grader.job import JobSpec, run_one
+from grader.limits import Limits
+from grader.report import Mode, Report
+from grader.store import SubmissionStore
+
+__all__ = ["Executor", "Task", "cache_key", "judge"]
+
+Executor = Callable[["Task", bytes | None, bytes], bytes]
+"""Judge a task on these packed files (``None``: refused, see `Task.source`), sealed with this
+secret. The one interface to wherever the work is done."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a verdict depends on; equal tasks have equal verdicts, but for time.
+
+    `submission_sha256` is empty for a submission that cannot be taken in. Such a one does not
+    travel: `source` is judged, and refused, where it lies; `refusal` is why.
+    """
+
+    capstone: str
+    mode: Mode
+    lane: Lane
+    learner: str
+    attempt: int
+    seed: str
+    box: str
+    trusted: bool
+    limits: Limits
+    environment: Environment
+    submission_sha256: str
+    refusal: str = ""
+    source: str = ""
+
+
+def cache_key(task: Task) -> str:
+    """The name of this task's verdict, whoever reaches it, wherever the submission lay."""
+    facts = msgspec.structs.replace(task, source="")
+    return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
+
+
+def judge(task: Task, packed: bytes | None, secret: bytes) -> bytes:
+    """Judge `task` in this process and seal what came out.
+
+    Raises `OtherGrader` when this process would judge by other rules, `ValueError` when the
+    submission is not the one that was meant, and all that `run_one` raises.
+    """
+    differs = _own(task.capstone).differs(task.environment)
+    if differs:
+        raise OtherGrader(differs)
+    work = Path(tempfile.mkdtemp(prefix="meridian-cohort-"))
+    try:
+        report = run_one(_spec(task, _submission(task, packed, work), work / "out", secret))
+        _same(task, report)
+        files = sorted(path for path in (work / "out").iterdir() if path.is_file())
+        return seal({path.name: path.read_bytes() for path in files}, secret)
+    finally:
+        remove_tree(work)
+
+
+def _submission(task: Task, packed: bytes | None, work: Path) -> Path:
+    if packed is None:
+        return Path(task.source)
+    store = SubmissionStore(work / "store")
+    store.folder.mkdir()
+    store.path(task.submission_sha256).write_bytes(packed)
+    return store.take(task.submission_sha256, work / "submission")
+
+
+def _spec(task: Task, submission: Path, out: Path, secret: bytes) -> JobSpec:
+    return JobSpec(
+        capstone=task.capstone,
+        submission=submission,
+        out=out,
+        mode="bench" if task.lane == "races" else task.mode,
+        races=task.lane == "races",
+        learner=task.learner,
+        attempt=task.attempt,
+        seed=task.seed,
+        box=task.box,
+        trusted=task.trusted,
+        limits=task.limits,
+        key=secret,
+    )
+
+
+_own = functools.cache(environment)
+
+
+def _same(task: Task, report: Report) -> None:
+    """Neither the grader nor the submission may have changed while the cohort was graded."""
+    if report.environment["grader_sha256"] != task.environment.grader:
+        raise OtherGrader(("grader",))
+    if report.submission_sha256 != task.submission_sha256:
+        raise ValueError("The submission changed while the cohort was graded: run it again")

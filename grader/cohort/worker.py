@@ -1,0 +1,72 @@
+"""A local worker: a plain process that is told on its standard input where the jobs are.
+
+    python -m grader.cohort.worker   <- one line of JSON (`Order`), then nothing
+                                     -> one line of JSON for each step, and one at the end
+
+It ends when nothing waits, and gives back what it holds when its input closes: the coordinator
+has gone, or wants it to stop.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import threading
+from typing import IO, Any
+
+import msgspec
+
+from grader.cohort.errors import OtherGrader
+from grader.cohort.task import judge
+from grader.cohort.work import Order, serve
+
+__all__ = ["main"]
+
+_GRACE_S = 10.0
+
+
+def main() -> int:
+    """Serve one order. Exit status 0 even when single jobs failed: their rows say so."""
+    words = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints, prints there
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    stop = threading.Event()
+    threading.Thread(target=_watch, args=(stop,), daemon=True).start()
+    end: dict[str, Any] = {"jobs": 0}
+    try:
+        end["jobs"] = serve(order, judge, stop, lambda step: _say(words, {"step": step}))
+    except OtherGrader as error:
+        end["fatal"] = str(error)
+    except KeyboardInterrupt:
+        end["stopped"] = True
+    _say(words, {**end, "peak_bytes": peak_bytes()})
+    return 0
+
+
+def peak_bytes() -> int:
+    """The most memory this process ever had resident."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _watch(stop: threading.Event) -> None:
+    """Interrupt the main thread when the input closes; leave hard if it does not listen."""
+    while os.read(0, 4096):
+        pass
+    stop.set()
+    main_thread = threading.main_thread()
+    assert main_thread.ident is not None
+    signal.pthread_kill(main_thread.ident, signal.SIGINT)
+    main_thread.join(_GRACE_S)
+    os._exit(1)
+
+
+def _say(words: IO[bytes], fact: dict[str, Any]) -> None:
+    words.write(msgspec.json.encode(fact) + b"\n")
+    words.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
