@@ -311,6 +311,7 @@ def test_the_folder_belongs_to_the_user(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_folder_others_may_write_to_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     folder = runtime_folder()
     mode = folder.stat().st_mode
     seen = os.stat_result((mode | 0o022, *folder.stat()[1:]))
