@@ -1,62 +1,42 @@
 """feedback.html: the report for a person, one file that needs nothing else.
 
 Every word that may come from a submission is escaped text; pictures are those the grader drew
-itself, as inert images. The page forbids scripts to itself besides.
+itself, as inert images. The page forbids scripts to itself besides. What it says comes from
+`meridian.academy.story`, as on the card and on the terminal.
 """
 
 from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from grader.report import BenchmarkEntry, CriterionReport, Report
-from meridian.academy.outcomes import shown_outcome
+from grader.feedback_style import STYLE
+from grader.marks import ManualMark
+from grader.report import Report
+from meridian.academy.curriculum import Capstone
+from meridian.academy.story import (
+    CriterionStory,
+    HandMark,
+    NotebookStory,
+    RaceStory,
+    Story,
+    mark,
+    tell,
+    word,
+)
+from meridian.academy.widgets.report import load_verdict
 
 __all__ = ["feedback_html", "visible"]
 
-_WORDS = {
-    "passed": "passed",
-    "failed": "failed",
-    "error": "raised an error",
-    "timeout": "took too long",
-    "memory": "ran out of memory",
-    "output": "wrote too much",
-    "crashed": "crashed",
-    "refused": "not run",
-    "not_run": "not judged",
-    "not_written": "not written yet",
-}
-_MARKS = {"passed": "✓", "not_run": "·", "not_written": "·"}
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
+)
 _IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
 _MAX_IMAGE_BYTES = 2 * 2**20
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; --good: #1a7f37; --bad: #b35900; }
-@media (prefers-color-scheme: dark) { :root { --good: #4cc26b; --bad: #f0a35e; } }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1.5rem 1rem 4rem;
-  max-width: 46rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-.verdict { font-size: 1.2rem; margin: .25rem 0 .75rem; }
-.bar { height: .6rem; border: 1px solid var(--line); border-radius: .3rem; overflow: hidden; }
-.bar > div { height: 100%; background: var(--good); }
-article { border: 1px solid var(--line); border-left-width: .35rem; border-radius: .35rem;
-  padding: .5rem .8rem; margin: .5rem 0; break-inside: avoid; }
-.passed { border-left-color: var(--good); } .missed { border-left-color: var(--bad); }
-article header { display: flex; gap: .6rem; justify-content: space-between; font-weight: 600; }
-article header span:last-child { white-space: nowrap; }
-.outcome { font-size: .9rem; opacity: .8; }
-pre { background: var(--soft); padding: .5rem .7rem; border-radius: .3rem; margin: .4rem 0 0;
-  white-space: pre-wrap; font: 14px/1.45 ui-monospace, monospace; }
-figure { margin: 1rem 0; break-inside: avoid; } img { max-width: 100%; height: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; padding: .25rem .5rem .25rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
-footer { margin-top: 2rem; font-size: .85rem; opacity: .8; }
-@media print { body { max-width: none; } }
-"""
+_MAX_TEXT = 20_000
 
 
 def visible(text: object) -> str:
@@ -68,110 +48,182 @@ def visible(text: object) -> str:
     return html.escape(shown, quote=True)
 
 
-def feedback_html(report: Report, title: str, out: Path) -> str:
-    """The page for `report`; plots are read from `out` and put into the page."""
+def feedback_html(
+    report: Report,
+    title: str,
+    out: Path,
+    *,
+    capstone: Capstone | None = None,
+    marks: Sequence[ManualMark] = (),
+    receipt: str = "",
+) -> str:
+    """The page for `report`; plots are read from `out` and put into the page.
+
+    `capstone` says what is required; `marks` are those a person gave, `receipt` what the learner
+    was given for this attempt.
+    """
+    given = [
+        HandMark(m.criterion, m.points, m.why, m.author) for m in marks if m.points is not None
+    ]
+    story = tell(load_verdict(report)[0], capstone, given)
+    name = visible(title or story.title)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        f"<title>{visible(title)}: feedback</title><style>{_STYLE}</style></head><body>",
-        *_verdict(report, title),
-        "<h2>Criteria</h2>",
-        *(_criterion(entry) for entry in report.criteria),
-        *_notebook(report),
-        *_benchmarks(report.benchmarks, out),
-        *_footer(report),
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        f"<title>{name}: feedback</title><style>{STYLE}</style></head><body>",
+        '<a class="skip" href="#criteria">Skip to the criteria</a>',
+        *_verdict(story, name),
+        "<main>",
+        *_criteria(story),
+        *_notebook(story.notebook),
+        *_races(story.races, out),
+        "</main>",
+        *_footer(story, receipt),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _verdict(report: Report, title: str) -> Iterator[str]:
-    mode = report.environment.get("mode", "submit")
-    word = {"check": "Check", "bench": "Race"}.get(str(mode), "Submission")
-    said = ("passed" if report.passed else "not passed yet") if mode == "submit" else "done"
-    fell = report.notebook.outcome not in ("passed", "not_run")
-    share = 100 * report.score / report.max_score if report.max_score else 0
-    bonus = f", bonus of {report.bonus:g} included" if report.bonus else ""
-    yield f"<h1>{visible(title)}</h1>"
+def _verdict(story: Story, name: str) -> Iterator[str]:
+    yield f'<header class="top"><h1>{name}</h1>'
+    sign = f'<span class="{_kind(story.outcome)}">{mark(story.outcome)}</span>'
+    yield f'<p class="verdict">{sign} <strong>{visible(story.headline)}</strong></p>'
+    width = 100 * min(1.0, max(0.0, story.share))
     yield (
-        f'<p class="verdict">{word} {said}: <strong>{report.score:g} of '
-        f"{report.max_score:g} points</strong>{bonus}</p>"
+        f'<div class="bar" role="img" aria-label="{width:.0f} per cent of the points">'
+        f'<div style="width:{width:.1f}%"></div></div>'
     )
-    if fell:
-        yield "<p>A submission passes only if its notebook runs from top to bottom; see below.</p>"
-    yield f'<div class="bar" role="presentation"><div style="width:{share:.1f}%"></div></div>'
+    why = f"{story.why[:1].upper()}{story.why[1:]}." if story.why else story.rule
+    for line in (why, story.cause, *story.notes):
+        if line:
+            yield f"<p>{visible(line)}</p>"
+    yield "</header>"
 
 
-def _criterion(entry: CriterionReport) -> str:
-    outcome = shown_outcome(entry.outcome, entry.message)
-    kind = {"passed": "passed", "not_run": "", "not_written": ""}.get(outcome, "missed")
-    mark = _MARKS.get(outcome, "✗")
-    number = f"{entry.id}." if entry.id.isdigit() else "Bonus:"
-    title = f"{mark} {visible(number)} {visible(entry.title)}"
-    points = f"{entry.score:g} of {entry.points:g}"
-    parts = [
-        f'<article class="{kind}"><header><span>{title}</span><span>{points}</span></header>',
-        f'<div class="outcome">{_WORDS[outcome]} in {entry.duration_s:.2f} s</div>',
-    ]
-    if entry.message:
-        parts.append(f"<pre>{visible(entry.message)}</pre>")
-    if entry.counterexample:
-        parts.append(
-            f'<div class="outcome">Smallest example</div><pre>{visible(entry.counterexample)}</pre>'
+def _criteria(story: Story) -> Iterator[str]:
+    yield '<section aria-labelledby="criteria"><h2 id="criteria">Criteria</h2>'
+    yield "<table><caption>Points of every criterion</caption><thead><tr>"
+    yield '<th scope="col">Criterion</th><th scope="col">Points</th><th scope="col">Outcome</th>'
+    yield "</tr></thead><tbody>"
+    told = {entry.id: i for i, entry in enumerate(story.criteria) if _has_more(entry)}
+    for entry in story.criteria:
+        name = _name(entry)
+        if entry.id in told:
+            name = f'<a href="#told-{told[entry.id]}">{name}</a>'
+        extra = ' <span class="soft">required</span>' if entry.kind == "required" else ""
+        yield (
+            f'<tr><th scope="row">{name}{extra}</th><td class="points">{entry.points}</td>'
+            f"<td>{_outcome(entry.outcome)}</td></tr>"
         )
-    return "".join([*parts, "</article>"])
+    yield "</tbody></table></section>"
+    if told:
+        yield '<section aria-labelledby="told"><h2 id="told">What to look at</h2>'
+        for entry in story.criteria:
+            if entry.id in told:
+                yield from _told(entry, told[entry.id])
+        yield "</section>"
 
 
-def _notebook(report: Report) -> Iterator[str]:
-    cells = [cell for cell in report.notebook.cells if cell.outcome not in ("passed", "not_run")]
-    if report.notebook.outcome == "not_run":
+def _has_more(entry: CriterionStory) -> bool:
+    return bool(entry.messages or entry.counterexample or entry.by_hand)
+
+
+def _name(entry: CriterionStory) -> str:
+    return visible(f"{entry.id}. {entry.title}" if entry.id.isdigit() else f"Bonus: {entry.title}")
+
+
+def _told(entry: CriterionStory, number: int) -> Iterator[str]:
+    yield f'<article class="{_kind(entry.outcome)}" id="told-{number}">'
+    yield f"<h3>{_name(entry)}</h3>"
+    required = ", required" if entry.kind == "required" else ""
+    yield f'<p class="soft">{_outcome(entry.outcome)}, {entry.points} points{required}</p>'
+    if entry.messages:
+        yield f"<pre>{_cut(chr(10).join(entry.messages))}</pre>"
+    if entry.counterexample:
+        yield f"<p>Smallest input that shows it:</p><pre>{_cut(entry.counterexample)}</pre>"
+    if entry.replay:
+        yield f"<p>See it happen: <code>{visible(entry.replay)}</code></p>"
+    if entry.by_hand:
+        yield f"<p><strong>Marked by hand:</strong> {visible(entry.by_hand)}</p>"
+    if entry.next:
+        yield f"<p><strong>Next:</strong> {visible(entry.next)}</p>"
+    yield "</article>"
+
+
+def _notebook(notebook: NotebookStory | None) -> Iterator[str]:
+    if notebook is None:
         return
-    yield f"<h2>Notebook: {_WORDS[report.notebook.outcome]}</h2>"
-    if cells:
-        yield "<table><tr><th>Cell</th><th>Outcome</th><th>What happened</th></tr>"
-        for cell in cells:
+    yield '<section aria-labelledby="notebook"><h2 id="notebook">Notebook</h2>'
+    yield f"<p>{mark(notebook.outcome)} {visible(notebook.sentence)}</p>"
+    if notebook.cells:
+        yield "<table><caption>Cells that did not run, or were repaired first</caption><thead><tr>"
+        yield '<th scope="col">Cell</th><th scope="col">Outcome</th>'
+        yield '<th scope="col">What happened</th></tr></thead><tbody>'
+        for cell in notebook.cells:
+            repair = f"Repaired: {cell.repair}" if cell.repair else ""
+            said = "\n".join(part for part in (repair, cell.message) if part)
             yield (
-                f"<tr><td>{visible(cell.id)}</td><td>{_WORDS[cell.outcome]}</td>"
-                f"<td>{visible(cell.message)}</td></tr>"
+                f'<tr><th scope="row">{visible(cell.id) or "(none)"}</th>'
+                f'<td>{_outcome(cell.outcome)}</td><td class="said">{_cut(said)}</td></tr>'
             )
-        yield "</table>"
+        yield "</tbody></table>"
+    yield "</section>"
 
 
-def _benchmarks(benchmarks: list[BenchmarkEntry], out: Path) -> Iterator[str]:
-    if benchmarks:
-        yield "<h2>Benchmarks</h2>"
-    told = []
-    for i, race in enumerate(benchmarks):
-        ratio = "not measured" if race.ratio is None else f"{race.ratio:.2f} times as fast as"
-        told.append(f"{visible(race.name)}: {ratio} {visible(race.peer)}, per {visible(race.unit)}")
-        if not race.plot or race.plot not in (later.plot for later in benchmarks[i + 1 :]):
-            caption = "<br>".join(told)
-            yield f"<figure><figcaption>{caption}</figcaption>{_image(race, out)}</figure>"
-            told.clear()
+def _races(races: Sequence[RaceStory], out: Path) -> Iterator[str]:
+    if not races:
+        return
+    yield '<section aria-labelledby="races"><h2 id="races">Benchmarks</h2>'
+    for race in races:
+        caption = "<br>".join(map(visible, race.sentences))
+        picture = _image(race, out)
+        yield f"<figure><figcaption>{caption}</figcaption>{picture}</figure>"
+    yield "</section>"
 
 
-def _image(race: BenchmarkEntry, out: Path) -> str:
+def _image(race: RaceStory, out: Path) -> str:
+    """The plot as part of the page. Its file name comes from a report: only ours are read."""
     kind = _IMAGES.get(Path(race.plot).suffix)
-    path = out / race.plot
-    if not race.plot or kind is None or not path.is_file():
+    if not race.plot or kind is None:
         return ""
-    content = path.read_bytes()
-    if len(content) > _MAX_IMAGE_BYTES:
+    home = out.resolve()
+    path = (home / race.plot).resolve()
+    if not (path.is_relative_to(home) and path.is_file()):
         return ""
-    data = base64.b64encode(content).decode()
-    return f'<img alt="Plot of {visible(race.name)}" src="data:{kind};base64,{data}">'
+    if path.stat().st_size > _MAX_IMAGE_BYTES:
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    said = visible("Plot. " + ". ".join(race.sentences))
+    return f'<img alt="{said}" src="data:{kind};base64,{data}">'
 
 
-def _footer(report: Report) -> Iterator[str]:
-    facts = {
-        "Capstone": report.capstone,
-        "Submission": report.submission_sha256[:16] or "not taken in",
-        "Box": report.box,
-        "Seed": report.seed,
-        "Started": report.started_at,
-        "Duration": f"{report.duration_s:.1f} s",
-    }
-    said = " · ".join(f"{name} {visible(value)}" for name, value in facts.items())
-    yield f"<footer>{said}</footer>"
+def _footer(story: Story, receipt: str) -> Iterator[str]:
+    yield '<footer aria-labelledby="facts"><h2 id="facts">How it was judged</h2><dl>'
+    for name, value in story.facts:
+        said = f"{value}: {story.box}" if name == "Box" and story.box else value
+        yield f"<div><dt>{name}</dt><dd>{visible(said)}</dd></div>"
+    if receipt:
+        yield f"<div><dt>Receipt</dt><dd><code>{visible(receipt)}</code></dd></div>"
+    yield "</dl>"
+    yield (
+        "<p>The report beside this page is signed. Whoever holds the key of the lab sees that "
+        f"nobody changed it: <code>{visible(story.verify)}</code></p></footer>"
+    )
+
+
+def _outcome(outcome: str) -> str:
+    return f'<span class="{_kind(outcome)}">{mark(outcome)} {word(outcome)}</span>'
+
+
+def _kind(outcome: str) -> str:
+    return {"passed": "good", "not_run": "soft", "not_written": "soft", "blocked": "soft"}.get(
+        outcome, "bad"
+    )
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _MAX_TEXT:
+        return visible(text)
+    return f"{visible(text[:_MAX_TEXT])}\n({len(text) - _MAX_TEXT} more characters in the report)"

@@ -292,7 +292,7 @@ class _Job:
     def write(self, report: Report) -> None:
         out = self.spec.out
         out.mkdir(parents=True, exist_ok=True)
-        page = feedback_html(report, self.capstone.title, out)
+        page = feedback_html(report, self.capstone.title, out, capstone=self.capstone)
         write_file(out / "feedback.html", page.encode())
         if self.spec.trusted:
             write_file(out / "judge.log", "\n".join(self.details).encode(errors="backslashreplace"))

@@ -151,7 +151,7 @@ def _say(results: Sequence[Regraded], *, explain: bool, as_json: bool) -> None:
 
 
 def _lines(results: Sequence[Regraded], explain: bool) -> Iterator[str]:
-    from meridian.academy.commands.verdict import printable
+    from meridian.academy.story import printable
 
     def show(text: object) -> str:
         return printable(text).replace("\n", " ")
@@ -183,7 +183,7 @@ def _difference(result: Regraded) -> str:
 
 
 def _causes(result: Regraded) -> Iterator[str]:
-    from meridian.academy.commands.verdict import printable
+    from meridian.academy.story import printable
 
     for change in result.changes:
         where = "notebook" if change.criterion == "notebook" else f"criterion {change.criterion}"

@@ -47,6 +47,9 @@ def told(tmp_path: Path, *points: float, message: str = "", **more: Any) -> str:
         for c, score in zip(MODULE.capstone.criteria, points, strict=True)
     ]
     report: dict[str, Any] = {
+        "capstone": "toys/01-toy",
+        "submission_sha256": "ab" * 32,
+        "environment": {"mode": "submit"},
         "score": sum(points),
         "max_score": 100,
         "bonus": 0,
@@ -90,12 +93,12 @@ def test_only_the_notebook_is_missing(tmp_path: Path, notebook: Any, said: str) 
 
 def test_points_and_the_notebook_are_missing(tmp_path: Path) -> None:
     first = told(tmp_path, 0, 40, notebook=MISSING).splitlines()[0]
-    assert first.startswith("Not passed: 40 of 100 points; 70, every required criterion and a note")
+    assert first.startswith("Not passed: 40 of 100 points; 70 points, every required criterion and a note")
 
 
 def test_points_alone_are_missing(tmp_path: Path) -> None:
     first = told(tmp_path, 0, 40, notebook={"outcome": "passed", "cells": []}).splitlines()[0]
-    assert first == "Not passed: 40 of 100 points; 70 and every required criterion are needed"
+    assert first == "Not passed: 40 of 100 points; 70 points and every required criterion are needed"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meridian.academy.outcomes import progress_sentence, shown_outcome
+from meridian.academy.outcomes import shown_outcome, was_judged
+from meridian.academy.races import describe
+from meridian.academy.story import CriterionStory, NotebookStory, Story, printable, tell
+from meridian.academy.widgets.report import load_verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,17 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["print_verdict", "printable", "race_lines", "succeeded"]
 
-_STYLES = {"passed": "green", "not_run": "dim", "not_written": "dim"}
-_WORDS = {"not_written": "not written yet"}
-_CAUSES = {"refused": "Refused, and so nothing was judged:"}
-_STOPPED = "Nothing could be judged, one cause stopped everything:"
+_STYLES = {"passed": "green", "not_run": "dim", "not_written": "dim", "blocked": "dim"}
 
 
 def succeeded(mode: str, module: Module, report: dict[str, Any]) -> bool:
     """A submission must have passed; a check or race, every criterion it judged but a bonus."""
     if mode == "submit":
         return bool(report["passed"])
-    judged = [c["outcome"] for c in _judged(report) if c["id"] not in _bonus_ids(module)]
+    bonus = {criterion.id for criterion in module.capstone.bonus}
+    judged = [c["outcome"] for c in report["criteria"] if _judged(c) and c["id"] not in bonus]
     return bool(judged) and all(outcome == "passed" for outcome in judged)
 
 
@@ -34,49 +35,100 @@ def print_verdict(
     out: Console, mode: str, module: Module, report: dict[str, Any], folder: Path, step: NextStep
 ) -> None:
     """The verdict in one sentence, a table of criteria, what went wrong, and the next command."""
-    out.print(_headline(mode, module, report), style="bold", markup=False, soft_wrap=True)
-    cause = _one_cause(report)
-    if cause is not None:
-        out.print(_plain(f"\n{_CAUSES.get(cause['outcome'], _STOPPED)} {cause['message']}"))
+    facts = {**(report.get("environment") or {}), "mode": mode}
+    verdict, _ = load_verdict({**report, "environment": facts})
+    story = tell(verdict, module.capstone)
+    why = f"; {story.why}" if story.why else ""
+    out.print(_plain(f"{story.headline}{why}"), style="bold", soft_wrap=True)
+    for note in story.notes:
+        out.print(_plain(note), soft_wrap=True)
+    if story.cause:
+        out.print(_plain(f"\n{story.cause}"))
     else:
-        _print_criteria(out, mode, module, report)
+        _print_criteria(out, mode, story)
+    _print_repairs(out, story.notebook)
     out.print()
     for line in race_lines(report.get("benchmarks") or (), folder):
         out.print(line, markup=False, soft_wrap=True)
-    out.print(
-        f"Judged in box {report['box']!r}, seed {report['seed']}.", markup=False, soft_wrap=True
-    )
+    judged = f"Judged in box {verdict.box!r}, seed {verdict.seed}."
     feedback = folder / "feedback.html"
     page = feedback if feedback.exists() else folder / "report.json"
-    out.print(f"Feedback: {page}", markup=False, soft_wrap=True)
-    out.print(
-        f"Next:     {_next_command(mode, module, report, step)}", markup=False, soft_wrap=True
-    )
+    for line in (
+        judged,
+        f"Feedback: {page}",
+        f"Next:     {_next_command(mode, module, report, step)}",
+    ):
+        out.print(_plain(line), soft_wrap=True)
 
 
-def _one_cause(report: dict[str, Any]) -> dict[str, Any] | None:
-    """What stopped everything before it began: the first criterion tells it, no other does."""
-    first, *others = _judged(report) or [{}]
-    alike = all(c["outcome"] == first["outcome"] and not c["message"] for c in others)
-    stopped = others and alike and first["outcome"] != "passed" and first["message"]
-    return first if stopped else None
-
-
-def _print_criteria(out: Console, mode: str, module: Module, report: dict[str, Any]) -> None:
-    out.print(_table(module, _judged(report) if mode == "bench" else report["criteria"]))
-    missed = [c for c in _judged(report) if c["outcome"] != "passed"]
-    unwritten = [c for c in missed if _shown(c) == "not_written"]
+def _print_criteria(out: Console, mode: str, story: Story) -> None:
+    shown = [c for c in story.criteria if mode != "bench" or c.outcome != "not_run"]
+    out.print(_table(shown))
+    missed = [c for c in story.criteria if c.missed]
+    unwritten = [c for c in missed if c.outcome == "not_written"]
     for criterion in missed:
-        if criterion not in unwritten[1:]:  # the next thing to write, not all there is to write
+        # The next thing to write, not all there is to write; what waits for it says nothing new.
+        if criterion not in unwritten[1:] and not (unwritten and criterion.outcome == "blocked"):
             _print_story(out, criterion)
+    for criterion in story.criteria:
+        if criterion.by_hand and not criterion.missed:
+            out.print(_plain(f"{criterion.id}  marked by hand: {criterion.by_hand}"))
 
 
-def printable(text: object) -> str:
-    """`text` without the control characters by which a submission could steer the terminal."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
-        for c in str(text)
-    )
+def _table(criteria: Sequence[CriterionStory]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, caption_justify="left")
+    table.add_column("#", no_wrap=True)
+    table.add_column("Criterion", overflow="fold")
+    table.add_column("", no_wrap=True)
+    table.add_column("Points", justify="right", no_wrap=True)
+    table.add_column("Outcome", no_wrap=True)
+    for criterion in criteria:
+        style = _STYLES.get(criterion.outcome, "red")
+        outcome = _plain(criterion.word)
+        outcome.stylize(style)
+        table.add_row(
+            _plain(criterion.id),
+            _plain(criterion.title),
+            criterion.kind,
+            criterion.points,
+            outcome,
+        )
+    return table
+
+
+def _print_story(out: Console, criterion: CriterionStory) -> None:
+    """Why a criterion was not met, the smallest input that shows it, and what to do."""
+    from rich.padding import Padding
+
+    out.print()
+    out.print(_plain(f"{criterion.id}  {criterion.title}"), style="bold")
+    if criterion.messages:
+        out.print(Padding(_plain("\n".join(criterion.messages)), (0, 0, 0, 3)))
+    if criterion.counterexample:
+        out.print("   Smallest input that shows it:")
+        out.print(Padding(_plain(criterion.counterexample), (0, 0, 0, 6)))
+    if criterion.replay:
+        out.print(_plain(f"   See it happen: {criterion.replay}"), soft_wrap=True)
+    if criterion.by_hand:
+        out.print(Padding(_plain(f"Marked by hand: {criterion.by_hand}"), (0, 0, 0, 3)))
+
+
+def _print_repairs(out: Console, notebook: NotebookStory | None) -> None:
+    repaired = [cell for cell in notebook.cells if cell.repair] if notebook else []
+    if repaired:
+        out.print("\nRepaired in the notebook before it ran:")
+    for cell in repaired:
+        out.print(_plain(f"   cell {cell.id!r}: {cell.repair}"), soft_wrap=True)
+
+
+def race_lines(races: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[str]:
+    """A sentence for each race, and the plot's file under the last that it shows."""
+    for i, race in enumerate(races):
+        yield printable(describe(race))
+        if race["plot"] and race["plot"] not in (later["plot"] for later in races[i + 1 :]):
+            yield printable(f"   {folder / race['plot']}")
 
 
 def _plain(text: str) -> Any:
@@ -85,115 +137,20 @@ def _plain(text: str) -> Any:
     return Text(printable(text))
 
 
-def _judged(report: dict[str, Any]) -> list[dict[str, Any]]:
-    return [c for c in report["criteria"] if c["outcome"] != "not_run"]
-
-
-def _shown(criterion: dict[str, Any]) -> str:
-    return shown_outcome(criterion["outcome"], criterion.get("message") or "")
-
-
-def _bonus_ids(module: Module) -> set[str]:
-    return {criterion.id for criterion in module.capstone.bonus}
-
-
-def _table(module: Module, criteria: list[dict[str, Any]]) -> Any:
-    from rich.table import Table
-
-    required = {c.id for c in module.capstone.criteria if c.required}
-    bonus = _bonus_ids(module)
-    table = Table(box=None, pad_edge=False, caption_justify="left")
-    table.add_column("#", no_wrap=True)
-    table.add_column("Criterion", overflow="fold")
-    table.add_column("", no_wrap=True)
-    table.add_column("Points", justify="right", no_wrap=True)
-    table.add_column("Outcome", no_wrap=True)
-    for criterion in criteria:
-        kind = "required" if criterion["id"] in required else ""
-        outcome = _shown(criterion)
-        style = _STYLES.get(outcome, "red")
-        table.add_row(
-            _plain(criterion["id"]),
-            _plain(criterion["title"]),
-            "bonus" if criterion["id"] in bonus else kind,
-            f"{criterion['score']:g} of {criterion['points']:g}",
-            f"[{style}]{_WORDS.get(outcome, outcome.replace('_', ' '))}[/{style}]",
-        )
-    return table
-
-
-def _print_story(out: Console, criterion: dict[str, Any]) -> None:
-    """Why a criterion was not met, and the smallest input that shows it."""
-    from rich.padding import Padding
-
-    out.print()
-    out.print(_plain(f"{criterion['id']}  {criterion['title']}"), style="bold")
-    if criterion.get("message"):
-        out.print(Padding(_plain(criterion["message"]), (0, 0, 0, 3)))
-    if criterion.get("counterexample"):
-        out.print("   Smallest input that shows it:")
-        out.print(Padding(_plain(str(criterion["counterexample"])), (0, 0, 0, 6)))
-
-
-def _headline(mode: str, module: Module, report: dict[str, Any]) -> str:
-    points = f"{report['score']:g} of {report['max_score']:g} points"
-    if mode == "submit":
-        if report["bonus"]:
-            points += f" with a bonus of {report['bonus']:g}"
-        if report["passed"]:
-            return f"Passed: {points}"
-        needed = module.capstone.pass_mark
-        notebook = _notebook_trouble(report)
-        if not notebook:
-            return f"Not passed: {points}; {needed} and every required criterion are needed"
-        if _would_pass(module, report):
-            return f"Not passed: the notebook {notebook}. The rest would do: {points}"
-        return (
-            f"Not passed: {points}; {needed}, every required criterion and a notebook that runs "
-            f"are needed. The notebook {notebook}"
-        )
-    judged = [_shown(c) for c in _judged(report) if c["id"] not in _bonus_ids(module)]
-    verb = "Checked" if mode == "check" else "Raced"
-    return progress_sentence(verb, judged, f"{points} so far")
-
-
-def _would_pass(module: Module, report: dict[str, Any]) -> bool:
-    """Whether points and required criteria are enough: only the notebook is missing."""
-    outcomes = {c["id"]: c["outcome"] for c in report["criteria"]}
-    required = [c.id for c in module.capstone.criteria if c.required]
-    enough = report["score"] * 100 >= module.capstone.pass_mark * report["max_score"]
-    return enough and all(outcomes.get(key) == "passed" for key in required)
-
-
-def _notebook_trouble(report: dict[str, Any]) -> str:
-    """What is wrong with the notebook, with its first cell that is, in half a sentence."""
-    notebook = report.get("notebook") or {}
-    if notebook.get("outcome", "not_run") in ("passed", "not_run"):
-        return ""
-    bad = (c for c in notebook.get("cells", ()) if c["outcome"] not in ("passed", "not_run"))
-    cell = next(bad, {"id": "", "message": ""})
-    lines = cell["message"].strip().splitlines()
-    where = f" in cell {cell['id']!r}" if cell["id"] else ""
-    said = f" ({lines[-1]})" if lines else ""
-    return printable(f"does not run from top to bottom{where}{said}")
-
-
-def race_lines(races: Sequence[dict[str, Any]], folder: Path) -> Iterator[str]:
-    """A sentence for each race, and the plot's file under the last that it shows."""
-    for i, race in enumerate(races):
-        ratio = race["ratio"]
-        measured = "not measured against" if ratio is None else f"{ratio:.2f} times the speed of"
-        yield printable(f"{race['name']}: {measured} {race['peer']}")
-        if race["plot"] and race["plot"] not in (later["plot"] for later in races[i + 1 :]):
-            yield printable(f"   {folder / race['plot']}")
+def _judged(criterion: Mapping[str, Any]) -> bool:
+    return was_judged(criterion["outcome"], criterion.get("message") or "")
 
 
 def _next_command(mode: str, module: Module, report: dict[str, Any], step: NextStep) -> str:
     if mode == "submit":
         return step.command
     if not succeeded(mode, module, report):
-        missed = {_shown(c) for c in _judged(report)} - {"passed"}
-        verb = "write" if missed == {"not_written"} else "mend"
+        missed = {
+            shown_outcome(c["outcome"], c.get("message") or "")
+            for c in report["criteria"]
+            if _judged(c)
+        }
+        verb = "write" if missed - {"passed", "blocked"} == {"not_written"} else "mend"
         return f"{verb} {module.exercise}, then meridian {mode} {module.key}"
     if mode == "check":
         return f"meridian bench {module.key}, or meridian submit {module.key}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from meridian.academy.outcomes import progress_sentence, shown_outcome
+from meridian.academy.outcomes import shown_outcome
 from meridian.errors import MeridianError
 
 __all__ = [
@@ -40,6 +40,8 @@ class CriterionVerdict(msgspec.Struct, frozen=True):
     outcome: str
     message: str = ""
     counterexample: str = ""
+    replay: str = ""
+    duration_s: float = 0
 
     @property
     def shown(self) -> str:
@@ -51,6 +53,7 @@ class Cell(msgspec.Struct, frozen=True):
     id: str
     outcome: str
     message: str = ""
+    repair: str = ""
 
 
 class NotebookVerdict(msgspec.Struct, frozen=True):
@@ -64,6 +67,13 @@ class RaceVerdict(msgspec.Struct, frozen=True):
     ratio: float | None = None
     spread: float | None = None
     unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    growth: float | None = None
+    growth_low: float | None = None
+    growth_high: float | None = None
+    memory: float | None = None
+    note: str = ""
     plot: str = ""
 
 
@@ -82,38 +92,14 @@ class Verdict(msgspec.Struct, frozen=True):
     notebook: NotebookVerdict = NotebookVerdict()
     benchmarks: tuple[RaceVerdict, ...] = ()
     environment: dict[str, Any] = {}
+    judged: bool = True
+    started_at: str = ""
+    duration_s: float = 0
 
     @property
     def mode(self) -> str:
         """``submit``, ``check`` or ``bench``: what was judged."""
         return str(self.environment.get("mode", "submit"))
-
-    @property
-    def headline(self) -> str:
-        """The verdict in one sentence."""
-        points = f"{self.score:g} of {self.max_score:g} points"
-        if self.mode == "submit":
-            bonus = f" (bonus earned: {self.bonus:g})" if self.bonus else ""
-            return f"{'Passed' if self.passed else 'Not passed'}: {points}{bonus}"
-        verb = "Checked" if self.mode == "check" else "Raced"
-        return progress_sentence(verb, self.judged, points)
-
-    @property
-    def judged(self) -> list[str]:
-        """How each criterion that was judged is shown; a bonus has a name, not a number."""
-        return [c.shown for c in self.criteria if c.outcome != "not_run" and c.id.isdigit()]
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is anything yet that could be right or wrong."""
-        return set(self.judged) != {"not_written"}
-
-    @property
-    def good(self) -> bool:
-        """Whether nothing that was judged is left to mend, bonuses aside."""
-        if self.mode == "submit":
-            return self.passed
-        return set(self.judged) == {"passed"}
 
 
 def load_verdict(report: Any) -> tuple[Verdict, Path | None]:

@@ -13,26 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from meridian.academy.curriculum import Capstone, CurriculumError, LabNotFound, UnknownKey, load
+from meridian.academy.story import CellStory, CriterionStory, mark, printable, tell, word
 from meridian.academy.widgets.base import BAD, GOOD, HTML_MIME, MONO, MUTED, escape
-from meridian.academy.widgets.report import CriterionVerdict, RaceVerdict, Verdict, load_verdict
+from meridian.academy.widgets.report import Verdict, load_verdict
 
 __all__ = ["VerdictCard", "verdict_card"]
 
 MAX_TEXT = 4_000
 MAX_PLOT_BYTES = 4 << 20
 _IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
-_WORDS = {
-    "passed": "passed",
-    "failed": "failed",
-    "error": "raised an error",
-    "timeout": "ran out of time",
-    "memory": "ran out of memory",
-    "output": "printed too much",
-    "crashed": "crashed",
-    "refused": "refused",
-    "not_run": "not judged",
-    "not_written": "not written yet",
-}
 _EDGE = "border-bottom:1px solid rgba(128,128,128,0.3);"
 
 
@@ -66,30 +55,36 @@ class VerdictCard:
         self.verdict = verdict
         self.folder = folder
         self.capstone = capstone
-        self.required = {c.id for c in capstone.criteria if c.required} if capstone else set()
+        self.story = tell(verdict, capstone)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {HTML_MIME: self.html(), "text/plain": str(self)}
 
     def __repr__(self) -> str:
-        return f"<VerdictCard {self.verdict.capstone}: {self.verdict.headline}>"
+        return f"<VerdictCard {self.verdict.capstone}: {self.story.headline}>"
 
     def __str__(self) -> str:
         rows = [
-            f"  {_mark(c.shown)} {c.id:<8} {c.score:g}/{c.points:g}  {c.title}: " + _word(c.shown)
-            for c in self.verdict.criteria
+            f"  {c.mark} {c.id:<8} {c.points.replace(' of ', '/')}  {c.title}: {c.word}"
+            for c in self.story.criteria
         ]
-        return "\n".join([f"{self.verdict.capstone}: {self.verdict.headline}", *rows])
+        return printable("\n".join([f"{self.verdict.capstone}: {self.story.headline}", *rows]))
 
     def html(self) -> str:
-        verdict = self.verdict
-        shown = "passed" if verdict.good else "failed" if verdict.begun else "not_written"
-        title = self.capstone.title if self.capstone else verdict.capstone
-        sign = f'<span style="color:{_colour(shown)};">{_mark(shown)}</span>'
-        headline = f"<b>{sign} {escape(verdict.headline)}</b>"
+        story = self.story
+        sign = f'<span style="color:{_colour(story.outcome)};">{mark(story.outcome)}</span>'
+        headline = f"<b>{sign} {escape(story.headline)}</b>"
+        rule = f": {story.rule.replace('criterion', 'criterion (*)')}" if story.rule else ""
+        why = f"{story.why[:1].upper()}{story.why[1:]}." if story.why else ""
+        lines = "".join(
+            f'<p style="margin:0 0 8px 0;">{_cut(line)}</p>'
+            for line in (why, story.cause, *story.notes)
+            if line
+        )
         parts = [
             f'<p style="font-size:18px;margin:0 0 2px 0;">{headline}</p>',
-            f'<p style="margin:0 0 10px 0;color:{MUTED};">{escape(title)}{self._pass_mark()}</p>',
+            f'<p style="margin:0 0 10px 0;color:{MUTED};">{escape(story.title)}{rule}</p>',
+            lines,
             self._table(),
             self._cells(),
             self._races(),
@@ -97,63 +92,69 @@ class VerdictCard:
         ]
         return f'<div style="max-width:900px;">{"".join(parts)}</div>'
 
-    def _pass_mark(self) -> str:
-        if self.capstone is None or self.verdict.mode != "submit":
-            return ""
-        return f": {self.capstone.pass_mark} points and every required criterion (*) pass"
-
     def _table(self) -> str:
         cells = ("", "Criterion", "Points", "Outcome")
         style = f"text-align:left;padding:4px 10px;{_EDGE}"
         head = "".join(f'<th style="{style}">{cell}</th>' for cell in cells)
-        rows = "".join(self._row(criterion) for criterion in self.verdict.criteria)
+        rows = "".join(self._row(criterion) for criterion in self.story.criteria)
         return (
             '<table style="border-collapse:collapse;width:100%;text-align:left;">'
             f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         )
 
-    def _row(self, criterion: CriterionVerdict) -> str:
-        must = " *" if criterion.id in self.required else ""
+    def _row(self, criterion: CriterionStory) -> str:
+        must = " *" if criterion.kind == "required" else ""
         cell = f"text-align:left;vertical-align:top;padding:6px 10px;{_EDGE}"
-        points = f"{criterion.score:g} of {criterion.points:g}"
         return (
             f'<tr><td style="{cell}">{escape(criterion.id)}</td>'
             f'<td style="{cell}white-space:normal;width:70%;">'
             f"<div>{escape(criterion.title)}{must}</div>"
-            f"{_story(criterion)}</td>"
-            f'<td style="{cell}white-space:nowrap;">{points}</td>'
-            f'<td style="{cell}white-space:nowrap;">{_outcome(criterion.shown)}</td></tr>'
+            f"{self._told(criterion)}</td>"
+            f'<td style="{cell}white-space:nowrap;">{criterion.points}</td>'
+            f'<td style="{cell}white-space:nowrap;">{_outcome(criterion.outcome)}</td></tr>'
         )
+
+    def _told(self, criterion: CriterionStory) -> str:
+        """What happened, the smallest input that shows it, and what to do next."""
+        if self.story.cause and not criterion.counterexample:
+            return ""  # told once, above
+        told = _text("\n".join(criterion.messages))
+        if criterion.outcome in ("not_written", "blocked"):
+            told = f'<div style="color:{MUTED};">{told}</div>'
+        if criterion.counterexample:
+            told += (
+                f'<div style="margin:4px 0 0 0;color:{MUTED};">Smallest input that shows it:</div>'
+                f'<pre style="margin:2px 0 0 0;white-space:pre-wrap;overflow-wrap:anywhere;'
+                f'font-family:{MONO};">{_cut(criterion.counterexample)}</pre>'
+            )
+        if criterion.replay:
+            told += _small(f"See it happen: <code>{escape(criterion.replay)}</code>")
+        if criterion.by_hand:
+            told += _small(f"Marked by hand: {_cut(criterion.by_hand)}")
+        if criterion.next and criterion.messages:
+            told += _small(f"Next: {escape(criterion.next)}")
+        return told
 
     def _cells(self) -> str:
         """The notebook's run, when there was one."""
-        notebook = self.verdict.notebook
-        if notebook.outcome == "not_run":
+        notebook = self.story.notebook
+        if notebook is None:
             return ""
-        bad = [cell for cell in notebook.cells if cell.outcome not in ("passed", "not_run")]
-        told = "".join(
-            f"<li>Cell <code>{escape(cell.id)}</code> {_outcome(cell.outcome)}"
-            f"{_text(cell.message)}</li>"
-            for cell in bad
-        )
-        return (
-            f'<p style="margin:12px 0 0 0;">Notebook, {len(notebook.cells)} cells: '
-            f"{_outcome(notebook.outcome)}</p>" + (f"<ul>{told}</ul>" if told else "")
+        told = "".join(f"<li>{_cell(cell)}</li>" for cell in notebook.cells)
+        sentence = f"{mark(notebook.outcome)} {escape(notebook.sentence)}"
+        return f'<p style="margin:12px 0 0 0;color:{_colour(notebook.outcome)};">{sentence}</p>' + (
+            f"<ul>{told}</ul>" if told else ""
         )
 
     def _races(self) -> str:
         """One sentence for each race, and its plot under the last that it shows."""
         parts: list[str] = []
-        told: list[str] = []
-        races = self.verdict.benchmarks
-        for i, race in enumerate(races):
-            told.append(_race(race))
-            if race.plot and race.plot in (later.plot for later in races[i + 1 :]):
-                continue
-            lines = "".join(f'<p style="margin:0;"><b>{escape(said)}</b></p>' for said in told)
-            plot = self._plot(race.plot, "; ".join(told))
+        for race in self.story.races:
+            lines = "".join(
+                f'<p style="margin:0;"><b>{escape(said)}</b></p>' for said in race.sentences
+            )
+            plot = self._plot(race.plot, "; ".join(race.sentences))
             parts.append(f'<div style="margin:14px 0 0 0;">{lines}{plot}</div>')
-            told.clear()
         return "".join(parts)
 
     def _plot(self, name: str, alt: str) -> str:
@@ -187,43 +188,25 @@ class VerdictCard:
         return f'<p style="margin:14px 0 0 0;font-size:12px;color:{MUTED};">{text}</p>'
 
 
-def _race(race: RaceVerdict) -> str:
-    if race.ratio is None:
-        return f"{race.name}: not measured against {race.peer}"
-    spread = f" (± {race.spread:.2f})" if race.spread is not None else ""
-    return f"{race.name}: {race.ratio:.2f}{spread} times the speed of {race.peer}"
-
-
-def _word(outcome: str) -> str:
-    return _WORDS.get(outcome, outcome.replace("_", " "))
-
-
-def _mark(outcome: str) -> str:
-    return {"passed": "✓", "not_run": "–", "not_written": "–"}.get(outcome, "✗")
-
-
 def _colour(outcome: str) -> str:
-    return {"passed": GOOD, "not_run": MUTED, "not_written": MUTED}.get(outcome, BAD)
+    muted = ("not_run", "not_written", "blocked")
+    return GOOD if outcome == "passed" else MUTED if outcome in muted else BAD
 
 
 def _outcome(outcome: str) -> str:
-    return (
-        f'<span style="color:{_colour(outcome)};">{_mark(outcome)} {escape(_word(outcome))}</span>'
-    )
+    said = f"{mark(outcome)} {escape(word(outcome))}"
+    return f'<span style="color:{_colour(outcome)};">{said}</span>'
 
 
-def _story(criterion: CriterionVerdict) -> str:
-    """What happened, and the smallest input that shows it."""
-    told = _text(criterion.message)
-    if criterion.shown == "not_written":
-        told = f'<div style="color:{MUTED};">{told}</div>'
-    if criterion.counterexample:
-        told += (
-            f'<div style="margin:4px 0 0 0;color:{MUTED};">Smallest input that shows it:</div>'
-            f'<pre style="margin:2px 0 0 0;white-space:pre-wrap;overflow-wrap:anywhere;'
-            f'font-family:{MONO};">{_cut(criterion.counterexample)}</pre>'
-        )
-    return told
+def _cell(cell: CellStory) -> str:
+    repair = _small(f"Repaired: {_cut(cell.repair)}") if cell.repair else ""
+    name = f"Cell <code>{escape(cell.id)}</code>" if cell.id else "The file"
+    return f"{name} {_outcome(cell.outcome)}{repair}{_text(cell.message)}"
+
+
+def _small(content: str) -> str:
+    """One line in the muted ink; `content` is markup of ours."""
+    return f'<div style="margin:4px 0 0 0;color:{MUTED};">{content}</div>'
 
 
 def _text(text: str) -> str:

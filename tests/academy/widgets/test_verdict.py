@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meridian.academy.curriculum import Curriculum
+from meridian.academy.outcomes import replay_id
 from meridian.academy.widgets.base import BAD
 from meridian.academy.widgets.report import Verdict, VerdictError
 from meridian.academy.widgets.verdict import MAX_TEXT, verdict_card
@@ -90,7 +91,7 @@ def test_the_card_says_verdict_points_and_outcomes(lab: Curriculum) -> None:
 @pytest.mark.parametrize(
     ("changes", "headline"),
     [
-        ({"passed": True, "score": 100, "bonus": 4}, "Passed: 100 of 100 points (bonus earned: 4)"),
+        ({"passed": True, "score": 100, "bonus": 4}, "Passed: 100 of 100 points with a bonus of 4"),
         ({"environment": {"mode": "check"}}, "Checked: 1 of 2 criteria passed, 60 of 100 points"),
         ({"environment": {"mode": "bench"}}, "Raced: 1 of 2 criteria passed, 60 of 100 points"),
     ],
@@ -198,7 +199,7 @@ def test_a_report_on_disk_brings_its_plots(folder: Path, given_as: str) -> None:
     source: Any = {"file": folder / "report.json", "folder": folder, "text": str(folder)}[given_as]
     html = verdict_card(source).html()
     assert 'src="data:image/svg+xml;base64,' in html
-    assert 'alt="Insert: 2.12 (± 0.10) times the speed of sqlite3"' in html
+    assert 'alt="Insert: 2.12 times the speed of sqlite3"' in html
 
 
 def test_png_plots_are_shown_too(folder: Path) -> None:
@@ -220,6 +221,44 @@ def test_a_link_out_of_the_folder_is_not_followed(folder: Path) -> None:
 def test_a_missing_plot_is_named(folder: Path) -> None:
     html = verdict_card(raced("plots/gone.svg"), folder=folder).html()
     assert "The plot plots/gone.svg is not in the report" in html
+
+
+def test_repairs_replays_and_what_is_next_are_told(lab: Curriculum) -> None:
+    failed = criterion("1", "failed", message="Adds. Got 1", counterexample="1", replay="x")
+    waits = criterion("2", "not_run", message="Not judged because criterion 1 failed")
+    cells = [
+        {"id": "a", "outcome": "passed", "repair": "it was there twice"},
+        {"id": "b", "outcome": "passed"},
+        {"id": "", "outcome": "failed", "message": "capstone.ipynb is missing"},
+    ]
+    changed = report(criteria=[failed, waits], notebook={"outcome": "failed", "cells": cells})
+    html = verdict_card(changed).html()
+    text = "".join(parsed(html).itertext())
+    assert f"meridian replay {replay_id('a1b2', '1')}" in text
+    assert "Next: Run the replay to see it happen" in text
+    assert "– not judged yet" in text
+    assert "Mend what it waits for" in text
+    assert "Cell a ✓ passedRepaired: it was there twice" in text
+    assert "The file ✗ failedcapstone.ipynb is missing" in text
+    assert "Cell b" not in text
+
+
+def test_one_cause_is_told_once(lab: Curriculum) -> None:
+    first = criterion("1", "refused", message="a.py: a symbolic link.")
+    html = verdict_card(report(criteria=[first, criterion("2", "refused")])).html()
+    assert html.count("a symbolic link") == 1
+    assert "Refused, and so nothing was judged:" in html
+
+
+def test_what_was_not_judged_does_not_count(lab: Curriculum) -> None:
+    html = verdict_card(report(judged=False)).html()
+    assert "Not judged" in html
+    assert "This attempt does not count." in html
+    assert "60 of 100 points" not in html
+
+
+def test_a_terminal_gets_no_escape(lab: Curriculum) -> None:
+    assert "\x1b" not in str(verdict_card(report(criteria=[criterion("\x1b[2J", "failed")])))
 
 
 def test_a_race_that_was_not_measured_says_so() -> None:

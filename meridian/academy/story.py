@@ -1,0 +1,351 @@
+"""A report as a person reads it, in sections of plain text: the one source of what is said.
+
+The card in the notebook, the feedback page and the terminal draw the same `Story`; each makes the
+text inert in its own way, because a submission may have written any of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from meridian.academy.curriculum import Capstone
+from meridian.academy.outcomes import progress_sentence, replay_id, was_judged
+from meridian.academy.races import describe
+from meridian.academy.widgets.report import CriterionVerdict, Verdict
+
+__all__ = [
+    "CellStory",
+    "CriterionStory",
+    "HandMark",
+    "NotebookStory",
+    "RaceStory",
+    "Story",
+    "mark",
+    "printable",
+    "tell",
+    "word",
+]
+
+WORDS = {
+    "passed": "passed",
+    "failed": "failed",
+    "error": "raised an error",
+    "timeout": "ran out of time",
+    "memory": "ran out of memory",
+    "output": "wrote too much",
+    "crashed": "crashed",
+    "refused": "refused",
+    "not_run": "not judged",
+    "not_written": "not written yet",
+    "blocked": "not judged yet",
+}
+_MARKS = {"passed": "✓", "not_run": "–", "not_written": "–", "blocked": "–"}
+_BOXES = {
+    "bwrap": "a box with its own processes, users and network, and a read-only system",
+    "landlock": "a box in which the kernel denies other files, the network and dangerous calls",
+    "rlimits": "limits only: for checking one's own work, not for grading others'",
+    "none": "no box: for trusted code",
+}
+_CAUSES = {"refused": "Refused, and so nothing was judged:"}
+_STOPPED = "Nothing could be judged, one cause stopped everything:"
+_NEXT = {
+    "not_written": "Write it; the message says where.",
+    "blocked": "Mend what it waits for: then this is judged.",
+    "error": "Find why the call raises: its line is named.",
+    "timeout": "Look for a loop or a wait that nothing ends, in the call that is named.",
+    "memory": "Look for what grows without end, or copies more than it needs.",
+    "output": "Print and write less: what is over the limit ends the run.",
+    "crashed": "Nothing may end the process: look for exit(), a fatal signal or broken output.",
+    "refused": "Do what the message says, and hand in again.",
+}
+
+
+class HandMark(NamedTuple):
+    """What a person gave for one criterion."""
+
+    criterion: str
+    points: float
+    why: str
+    author: str
+
+
+class CriterionStory(msgspec.Struct, frozen=True, kw_only=True):
+    """One criterion. `next` says what to do about it, `replay` is a command that shows it."""
+
+    id: str
+    title: str
+    kind: str
+    points: str
+    share: float
+    outcome: str
+    messages: tuple[str, ...] = ()
+    counterexample: str = ""
+    replay: str = ""
+    next: str = ""
+    by_hand: str = ""
+
+    @property
+    def word(self) -> str:
+        return word(self.outcome)
+
+    @property
+    def mark(self) -> str:
+        return mark(self.outcome)
+
+    @property
+    def missed(self) -> bool:
+        return self.outcome not in ("passed", "not_run")
+
+
+class CellStory(NamedTuple):
+    """A cell that did not run, or that had to be repaired first."""
+
+    id: str
+    outcome: str
+    message: str
+    repair: str
+
+
+class NotebookStory(NamedTuple):
+    outcome: str
+    sentence: str
+    cells: tuple[CellStory, ...]
+
+
+class RaceStory(NamedTuple):
+    """Races that share one plot; the sentences are its text alternative too."""
+
+    sentences: tuple[str, ...]
+    plot: str
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is to be told. `outcome` is that of the whole, `why` what is missing to pass,
+    `cause` what stopped everything, `verify` a command."""
+
+    title: str
+    headline: str
+    why: str
+    outcome: str
+    share: float
+    rule: str = ""
+    notes: tuple[str, ...] = ()
+    cause: str = ""
+    criteria: tuple[CriterionStory, ...] = ()
+    notebook: NotebookStory | None = None
+    races: tuple[RaceStory, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    box: str = ""
+    verify: str = ""
+
+
+def printable(text: object) -> str:
+    """`text` without the control characters by which a submission could steer a terminal."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+
+
+def word(outcome: str) -> str:
+    """An outcome in words."""
+    return WORDS.get(outcome, outcome.replace("_", " "))
+
+
+def mark(outcome: str) -> str:
+    """One sign for an outcome, beside its word: never instead of it."""
+    return _MARKS.get(outcome, "✗")
+
+
+def tell(
+    verdict: Verdict, capstone: Capstone | None = None, marks: Sequence[HandMark] = ()
+) -> Story:
+    """What `verdict` says. `capstone` knows what is required and what is a bonus; `marks` are a
+    person's, and already in the verdict's points."""
+    by_hand = {entry.criterion: entry for entry in marks}
+    kinds = _kinds(capstone)
+    cause = _cause(verdict)
+    headline, why = _headline(verdict, capstone)
+    return Story(
+        title=capstone.title if capstone else verdict.capstone,
+        headline=headline,
+        why=why,
+        outcome=_whole(verdict),
+        share=verdict.score / verdict.max_score if verdict.max_score else 0.0,
+        rule=_rule(verdict, capstone),
+        notes=tuple(_notes(verdict)),
+        cause=f"{_CAUSES.get(cause.outcome, _STOPPED)} {cause.message}" if cause else "",
+        criteria=tuple(_criterion(c, verdict, kinds, by_hand) for c in verdict.criteria),
+        notebook=_notebook(verdict),
+        races=tuple(_races(verdict)),
+        facts=tuple(_facts(verdict)),
+        box=_BOXES.get(verdict.box, ""),
+        verify="grader verify-report report.json",
+    )
+
+
+def _kinds(capstone: Capstone | None) -> Mapping[str, str]:
+    if capstone is None:
+        return {}
+    required = {c.id: "required" for c in capstone.criteria if c.required}
+    return required | {c.id: "bonus" for c in capstone.bonus}
+
+
+def _counted(verdict: Verdict) -> list[CriterionVerdict]:
+    """Criteria that were judged; a bonus has a name, not a number."""
+    return [c for c in verdict.criteria if c.id.isdigit() and was_judged(c.outcome, c.message)]
+
+
+def _whole(verdict: Verdict) -> str:
+    """Nothing left to mend, something wrong, or nothing begun that could be right or wrong."""
+    shown = {c.shown for c in _counted(verdict)}
+    good = verdict.passed if verdict.mode == "submit" else shown == {"passed"}
+    if good:
+        return "passed"
+    begun = shown - {"blocked"} != {"not_written"}
+    return "failed" if begun else "not_written"
+
+
+def _headline(verdict: Verdict, capstone: Capstone | None) -> tuple[str, str]:
+    """The verdict in one sentence, and in another what is missing."""
+    points = f"{verdict.score:g} of {verdict.max_score:g} points"
+    if verdict.mode != "submit":
+        verb = "Checked" if verdict.mode == "check" else "Raced"
+        shown = [c.shown for c in _counted(verdict)]
+        return progress_sentence(verb, shown, f"{points} so far"), ""
+    if not verdict.judged:
+        return "Not judged", "This attempt does not count"
+    if verdict.bonus:
+        points += f" with a bonus of {verdict.bonus:g}"
+    if verdict.passed:
+        return f"Passed: {points}", ""
+    needed = f"{capstone.pass_mark} points" if capstone else "The pass mark"
+    trouble = _notebook_trouble(verdict)
+    if not trouble:
+        return f"Not passed: {points}", f"{needed} and every required criterion are needed"
+    if capstone is not None and _would_pass(verdict, capstone):
+        return f"Not passed: the notebook {trouble}. The rest would do: {points}", ""
+    return f"Not passed: {points}", (
+        f"{needed}, every required criterion and a notebook that runs are needed. "
+        f"The notebook {trouble}"
+    )
+
+
+def _would_pass(verdict: Verdict, capstone: Capstone) -> bool:
+    """Whether points and required criteria are enough: only the notebook is missing."""
+    outcomes = {c.id: c.outcome for c in verdict.criteria}
+    enough = verdict.score * 100 >= capstone.pass_mark * verdict.max_score
+    return enough and all(outcomes.get(c.id) == "passed" for c in capstone.criteria if c.required)
+
+
+def _notebook_trouble(verdict: Verdict) -> str:
+    """What is wrong with the notebook, with its first cell that is, in half a sentence."""
+    if verdict.notebook.outcome in ("passed", "not_run"):
+        return ""
+    bad = [c for c in verdict.notebook.cells if c.outcome not in ("passed", "not_run")]
+    if not bad:
+        return "does not run from top to bottom"
+    where = f" in cell {bad[0].id!r}" if bad[0].id else ""
+    lines = bad[0].message.strip().splitlines()
+    said = f" ({lines[-1]})" if lines else ""
+    return f"does not run from top to bottom{where}{said}"
+
+
+def _rule(verdict: Verdict, capstone: Capstone | None) -> str:
+    if capstone is None or verdict.mode != "submit":
+        return ""
+    return f"{capstone.pass_mark} points and every required criterion pass"
+
+
+def _notes(verdict: Verdict) -> Iterator[str]:
+    facts = verdict.environment
+    if facts.get("races") == "those of the attempt":
+        yield "Judged again; the races are those of the first time."
+    reason = facts.get("box_reason")
+    if reason and verdict.box not in ("bwrap", "none"):
+        yield f"No better box here: {reason}"
+
+
+def _cause(verdict: Verdict) -> CriterionVerdict | None:
+    """What stopped everything before it began: the first criterion tells it, no other does."""
+    told = [c for c in verdict.criteria if c.outcome != "not_run"]
+    first, others = (told[0], told[1:]) if told else (None, [])
+    if first is None or first.outcome == "passed" or not (first.message and others):
+        return None
+    alike = all(c.outcome == first.outcome and not c.message for c in others)
+    return first if alike else None
+
+
+def _criterion(
+    entry: CriterionVerdict,
+    verdict: Verdict,
+    kinds: Mapping[str, str],
+    by_hand: Mapping[str, HandMark],
+) -> CriterionStory:
+    given = by_hand.get(entry.id)
+    score = entry.score if given is None else given.points
+    replay = f"meridian replay {replay_id(verdict.seed, entry.id)}" if entry.replay else ""
+    return CriterionStory(
+        id=entry.id,
+        title=entry.title,
+        kind=kinds.get(entry.id, ""),
+        points=f"{score:g} of {entry.points:g}",
+        share=score / entry.points if entry.points else 0.0,
+        outcome=entry.shown,
+        messages=tuple(line for line in entry.message.splitlines() if line.strip()),
+        counterexample=entry.counterexample,
+        replay=replay,
+        next=_next(entry.shown, verdict.capstone, bool(replay)),
+        by_hand=f"{given.points:g} points given by {given.author}: {given.why}" if given else "",
+    )
+
+
+def _next(shown: str, capstone: str, replay: bool) -> str:
+    if shown in ("passed", "not_run"):
+        return ""
+    if shown == "failed":
+        first = "Run the replay to see it happen, mend it" if replay else "Mend it"
+        return f"{first}, then: meridian check {capstone}"
+    return _NEXT.get(shown, "")
+
+
+def _notebook(verdict: Verdict) -> NotebookStory | None:
+    notebook = verdict.notebook
+    if notebook.outcome == "not_run":
+        return None
+    told = tuple(
+        CellStory(cell.id, cell.outcome, cell.message, cell.repair)
+        for cell in notebook.cells
+        if cell.repair or cell.outcome not in ("passed", "not_run")
+    )
+    sentence = f"Notebook, {len(notebook.cells)} cells: {word(notebook.outcome)}"
+    return NotebookStory(notebook.outcome, sentence, told)
+
+
+def _races(verdict: Verdict) -> Iterator[RaceStory]:
+    """One sentence for each race; those of one plot together, where its last is told."""
+    told: list[str] = []
+    races = verdict.benchmarks
+    for i, race in enumerate(races):
+        told.append(describe(msgspec.to_builtins(race)))
+        if not race.plot or race.plot not in (later.plot for later in races[i + 1 :]):
+            yield RaceStory(tuple(told), race.plot)
+            told.clear()
+
+
+def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    facts = verdict.environment
+    yield "Capstone", verdict.capstone
+    if facts.get("learner") not in (None, "local"):
+        yield "Learner", str(facts["learner"])
+    if verdict.mode == "submit" and "attempt" in facts:
+        yield "Attempt", str(facts["attempt"])
+    yield "Submission", verdict.submission_sha256[:16] or "not taken in"
+    yield "Box", verdict.box
+    yield "Seed", verdict.seed
+    if verdict.started_at:
+        yield "Started", verdict.started_at
+        yield "Duration", f"{verdict.duration_s:.1f} s"
