@@ -39,6 +39,7 @@ _ALLOWED_TAGS = frozenset(
     {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "strong", "article"}
     | {"header", "span", "pre", "table", "tr", "th", "td", "figure", "figcaption", "img", "br"}
     | {"footer", "details", "summary", "ul", "li", "section", "main", "code", "thead", "tbody"}
+    | {"a", "h3", "caption", "dl", "dt", "dd"}
 )
 
 
