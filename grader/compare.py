@@ -6,11 +6,10 @@ import math
 import time
 from typing import Any, NamedTuple
 
+from grader.differences import difference, is_numpy, same_arrays, show
 from meridian.errors import MeridianError
 
 __all__ = ["Compared", "CriterionFailed", "MustRaise", "expect", "same", "show"]
-
-_MAX_SHOWN_CHARS = 300
 
 
 class Compared(NamedTuple):
@@ -50,43 +49,47 @@ class CriterionFailed(MeridianError, AssertionError):
 def same(got: Any, want: Any) -> bool:
     """Equal in value and in type, all the way down: ``True`` is not 1, a list is no tuple.
 
-    A NaN equals a NaN; dict order does not matter.
+    A NaN equals a NaN at the same place, and -0.0 equals 0.0: where its sign matters, compare
+    bytes. The order of a dict or set does not matter. Arrays are equal in dtype (byte order and
+    layout included), shape and every value; the bytes between the fields of a record do not count.
     """
-    if type(got) is not type(want):
+    kind = type(want)
+    if type(got) is not kind:
         return False
-    if type(want) in (list, tuple):
+    if kind in (list, tuple):
         return len(got) == len(want) and all(map(same, got, want))
-    if type(want) is dict:
-        if len(got) != len(want):
-            return False
-        kinds = {(type(key), key) for key in got}
-        return all((type(key), key) in kinds and same(got[key], want[key]) for key in want)
-    if type(want) is float:
+    if kind is dict:
+        theirs = {_typed(key): value for key, value in got.items()}
+        ours = {_typed(key): value for key, value in want.items()}
+        return theirs.keys() == ours.keys() and all(same(theirs[key], ours[key]) for key in ours)
+    if kind in (set, frozenset):
+        return set(map(_typed, got)) == set(map(_typed, want))
+    if kind is float:
         return bool(got == want) or (math.isnan(got) and math.isnan(want))
+    if is_numpy(want):
+        return bool(same_arrays(got, want))
     return bool(got == want)
 
 
+def _typed(value: Any) -> Any:
+    """A key that is equal only for values of equal types, all the way down."""
+    kind = type(value)
+    if kind is tuple:
+        return kind, tuple(map(_typed, value))
+    if kind is frozenset:
+        return kind, frozenset(map(_typed, value))
+    if kind is float and math.isnan(value):
+        return kind, "nan"
+    return kind, value
+
+
 def expect(got: Any, want: Any, call: str = "", counterexample: str = "") -> None:
-    """Nothing when `got` is `same` as `want`, else `CriterionFailed` naming `call` and both."""
+    """Nothing when `got` is `same` as `want`, else `CriterionFailed` naming `call` and both.
+
+    What is too long to show is told by the first place where the two differ.
+    """
     if not same(got, want):
         where = f"{call}: expected" if call else "Expected"
         raise CriterionFailed(
-            f"{where} {_difference(got, want)}", counterexample, check=Compared(got, want)
+            f"{where} {difference(got, want, same)}", counterexample, check=Compared(got, want)
         )
-
-
-def _difference(got: Any, want: Any) -> str:
-    if type(got) is bytes and type(want) is bytes and len(got) == len(want) > 16:
-        i = next(i for i, pair in enumerate(zip(got, want, strict=True)) if pair[0] != pair[1])
-        return f"byte {i} of {len(want)} to be {want[i]:#04x}, got {got[i]:#04x}"
-    return f"{show(want)}, got {show(got)}"
-
-
-def show(value: Any) -> str:
-    """`value` as short text that names its type where that is not plain to see."""
-    if isinstance(value, bytes) and len(value) > 48:
-        return f"{len(value)} bytes {value[:24].hex()}..{value[-8:].hex()}"
-    text = repr(value)
-    if len(text) > _MAX_SHOWN_CHARS:
-        text = text[: _MAX_SHOWN_CHARS - 3] + "..."
-    return text

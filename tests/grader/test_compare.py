@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from grader.compare import CriterionFailed, expect, same, show
 
@@ -67,3 +69,96 @@ def test_a_difference_names_call_values_and_place() -> None:
 def test_long_values_are_shown_short() -> None:
     assert len(show(list(range(10_000)))) == 300
     assert show(bytes(4096)).startswith("4096 bytes 0000")
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "said"),
+    [
+        (np.zeros(3), np.zeros(3, "f4"), r"an array of float32 with shape \(3,\), got .*float64"),
+        (np.zeros((2, 3)), np.zeros((3, 2)), r"shape \(3, 2\), got .*shape \(2, 3\)"),
+        (np.zeros(3, "<i4"), np.zeros(3, ">i4"), "an array of >i4"),
+        (np.eye(3), np.ones((3, 3)), r"\[0, 1\] to be .*1\.0.*, got .*0\.0.*\(6 of 9 differ\)"),
+        (np.array(3), np.array(4), r"array\(4\), got array\(3\)"),
+        ([1.0], np.ones(1), "array of float64"),
+        (np.float32(1), 1.0, r"Expected 1\.0, got np\.float32"),
+        (np.float64(1), 1.0, r"Expected 1\.0, got np\.float64"),
+        (np.array([b"ab"], "V2"), np.array([b"ac"], "V2"), r"\[0\] to be"),
+        (np.array(["NaT", 1], "M8[s]"), np.array([1, "NaT"], "M8[s]"), r"\(2 of 2 differ\)"),
+        (np.array([1, 2], "M8[s]"), np.array([1, 2], "M8[ms]"), r"datetime64\[ms\]"),
+    ],
+)
+def test_arrays_differ_in_dtype_shape_or_the_first_value(got: Any, want: Any, said: str) -> None:
+    assert not same(got, want)
+    with pytest.raises(CriterionFailed, match=said):
+        expect(got, want)
+
+
+def test_nan_stands_at_the_same_place_in_arrays_and_zero_has_no_sign() -> None:
+    assert same(np.array([1, np.nan]), np.array([1, np.nan]))
+    assert not same(np.array([np.nan, 1]), np.array([1, np.nan]))
+    assert same(np.array([-0.0]), np.array([0.0]))
+    assert same(-0.0, 0.0)
+    assert same(np.array(["NaT"], "m8[D]"), np.array(["NaT"], "m8[D]"))
+    assert same(np.float32("nan"), np.float32("nan"))
+    assert same(np.array([1j, complex("nan")]), np.array([1j, complex("nan")]))
+
+
+def test_records_are_compared_field_by_field() -> None:
+    dtype = np.dtype({"names": ["t", "grid"], "formats": ["u1", ("f8", 2)], "itemsize": 40})
+    want = np.zeros(3, dtype)
+    want["grid"] = np.nan
+    got = want.copy()
+    got.view("u1")[1:7] = 9  # between the fields
+    assert same(got, want)
+    got["grid"][2, 1] = 4.5
+    with pytest.raises(CriterionFailed, match=r"\[2\]\['grid'\] to be .*nan.*4\.5.*\(1 of 3"):
+        expect(got, want, call="decode")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    hnp.arrays(st.sampled_from(["f8", "i2", "?", "M8[ns]", "S3"]), hnp.array_shapes()), st.data()
+)
+def test_one_changed_value_is_found_where_it_is(array: Any, data: Any) -> None:
+    index = tuple(data.draw(st.integers(0, n - 1)) for n in array.shape)
+    other = array.copy()
+    other.view("u1").reshape(*array.shape, -1)[(*index, 0)] ^= 1
+    if same(other[index], array[index]):  # another NaN, or bytes that NumPy cuts off
+        assert same(other, array)
+        return
+    with pytest.raises(CriterionFailed) as failed:
+        expect(other, array)
+    assert str(failed.value).startswith(f"Expected [{', '.join(map(str, index))}] to be ")
+    assert "(1 of " in str(failed.value)
+
+
+def test_sets_are_compared_with_the_types_of_their_elements() -> None:
+    assert same({1, (2, "x")}, {(2, "x"), 1})
+    assert same({float("nan")}, {float("nan")})
+    assert not same({1}, {True})
+    assert not same({(1,)}, {(True,)})
+    assert not same({(1,): 0}, {(True,): 0})
+    assert not same({1}, frozenset({1}))
+
+
+def test_a_difference_deep_in_long_values_is_told_by_its_place() -> None:
+    want = [{"page": n, "slots": [n] * 40} for n in range(50)]
+    got = [dict(item) for item in want]
+    got[31]["slots"] = [31] * 39 + [7]
+    with pytest.raises(
+        CriterionFailed, match=r"^Expected \[31\]\['slots'\]\[39\] to be 31, got 7$"
+    ):
+        expect(got, want)
+    said = r"50 items, got 49; the first that differs is \[49\]: \{.*\}, got nothing"
+    with pytest.raises(CriterionFailed, match=said):
+        expect(want[:49], want)
+
+
+def test_values_without_an_end_are_shown_short() -> None:
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    for value in (2**100_000, [2**100_000], deep, np.zeros((500, 500)), "x" * 10**6):
+        assert len(show(value)) <= 300
+    assert show(2**100_000) == "an int of 100001 bits"
+    assert show(np.zeros((2, 2), "i2")) == "an array of int16 with shape (2, 2): [[0, 0], [0, 0]]"
