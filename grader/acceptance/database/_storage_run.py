@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from grader.acceptance.database._storage import (
-    place,
-    record_ids,
-    require,
-    tle_records,
-    values_of,
+from grader.acceptance.database._storage import counters, require
+from grader.acceptance.database._storage_race import (
+    Gets,
+    Inserts,
+    Ledger,
+    fresh_records,
+    stored_keys,
 )
 from grader.compare import expect, show
 from grader.proxy import Batch, Remote
-from grader.race import Race, timed
+from grader.race import Race, exponent_of, require_growth, require_ratio
 from grader.submission import Submission
 
 Rng = random.Random
@@ -57,122 +58,50 @@ def test_the_same_run_twice(submission: Submission) -> None:
 # -- 8: speed ------------------------------------------------------------------------------------
 
 BATCH = 5_000
-ROUNDS = 20  # 100,000 inserts and 100,000 gets in all
-INSERT_TARGET, GET_TARGET, FLAT_TARGET = 1.0, 0.7, 1 / 1.5
-
-
-SAMPLED = 100  # of so many results of inserts, one travels inside the clock
-
-
-def _judge_ratio(result: Any, what: str, target: float) -> None:
-    """The median of the pairs must reach the target; `Race` measures again where it is close."""
-    low, high = result.ci95 or (result.ratio, result.ratio)
-    require(
-        result.ratio >= target,
-        f"{what}: {result.ratio:.2f} times the speed of {result.peer}, expected at least "
-        f"{target:.2f}",
-        f"95 % interval {low:.2f}..{high:.2f}, {result.pairs} pairs",
-    )
-
-
-class _Inserts:
-    """The same records inserted again in every round; some ids arrive inside the clock.
-
-    Which ones is drawn anew, so that the work cannot wait until the results are asked for.
-    """
-
-    def __init__(
-        self, side: Submission, store: Remote, calls: list[tuple[bytes]], seed: int
-    ) -> None:
-        self._rng = random.Random(seed)
-        self._batch = side.prepare(store.insert, calls)
-        self._calls = len(calls)
-        self.rounds = 0
-
-    def __call__(self) -> float:
-        last = self._calls - 1
-        chosen = [*self._rng.sample(range(last), self._calls // SAMPLED), last]
-
-        def run() -> None:
-            self._batch.run()
-            self._batch.results(chosen)
-
-        self.rounds += 1
-        return timed(run)
-
-    def results(self) -> list[Any]:
-        return self._batch.results()
-
-
-class _Gets:
-    """Every key read once a round, in a new order; all that is read arrives inside the clock."""
-
-    def __init__(self, side: Submission, get: Remote, keys: list[tuple[Any]], seed: int) -> None:
-        self._side, self._get, self._keys = side, get, keys
-        self._rng = random.Random(seed)
-        self.rounds = 0
-        self.order: list[int] = []
-        self.read: list[Any] = []  # what the latest round read, in its `order`
-
-    def __call__(self) -> float:
-        self.order = self._rng.sample(range(len(self._keys)), len(self._keys))
-        batch = self._side.prepare(self._get, [self._keys[i] for i in self.order])
-
-        def run() -> None:
-            batch.run()
-            self.read = batch.results()
-
-        self.rounds += 1
-        return timed(run)
-
-
-def _fetches(manager: Remote) -> int:
-    """Pages fetched so far, by the pool's own count."""
-    counts = manager.pool.stats.hits, manager.pool.stats.misses
-    require(all(type(n) is int for n in counts), "pool.stats must count hits and misses")
-    return sum(counts)
+ROUNDS = 20  # at most, before a race is measured again: up to 100,000 inserts and 100,000 gets
+STORED = 20  # batches in the file that is read
+FRAMES = (64, 512, 4_096)
+INSERT_TARGET, GET_TARGET = 1.0, 0.7
+FLAT_TIMES = 1.5  # the largest pool may be slower than the smallest by this
 
 
 @pytest.mark.criterion("8", points=4)
 def test_insert_speed(
     submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
 ) -> None:
-    """Inserting one record after the other, against sqlite3."""
-    records = tle_records(rng, BATCH)
-    calls = [(record,) for record in records]
+    """Inserting one record after the other, and flushing, against sqlite3."""
     seed = rng.getrandbits(32)
+    ledger = Ledger(submission, "insert.oor")
 
-    def inserts(side: Submission) -> tuple[Remote, _Inserts]:
+    def inserts(side: Submission, ledger: Ledger | None = None) -> tuple[Remote, Inserts]:
         manager = side.PageManager(side.path("insert.oor"), frames=8192)
-        return manager, _Inserts(side, manager, calls, seed)
+        flush = manager.pool.flush_all
+        return manager, Inserts(side, manager.insert, flush, count=BATCH, seed=seed, ledger=ledger)
 
-    manager, mine = inserts(submission)
+    manager, mine = inserts(submission, ledger)
     table = peer.Table(peer.path("insert.db"))
     result = race.compare(
         "Single inserts",
         mine,
-        _Inserts(peer, table, calls, seed),
+        Inserts(peer, table.insert, table.flush, count=BATCH, seed=seed),
         peer_name="sqlite3",
         unit="record",
         rounds=ROUNDS,
         per=BATCH,
         target=INSERT_TARGET,
         reference=inserts(reference)[1] if reference else None,
+        memory=(submission, peer, reference),
     )
     rids = mine.results()
-    ids = {place(rid) for rid in rids}
-    require(len(ids) == BATCH, f"{BATCH} inserts of one round gave {len(ids)} different RecordIds")
+    places = {mine.require_place(i, rid) for i, rid in enumerate(rids)}
+    require(len(places) == BATCH, f"{BATCH} inserts gave {len(places)} different RecordIds")
     found = submission.map(manager.get, [(rid,) for rid in rids])
-    require(found == records, "get(rid) of the records that were inserted in the race")
+    require(found == mine.records, "get(rid) of the records that were inserted in the race")
     manager.close()
-    raw = submission.read("insert.oor")
-    sought = records[:: max(1, BATCH // 20)]
-    stored, expected = sum(map(raw.count, sought)), mine.rounds * len(sought)
-    require(
-        stored == expected,
-        f"After close() the file holds {stored} of {expected} records of the race looked for",
-    )
-    _judge_ratio(result, "insert", INSERT_TARGET)
+    closed = {entry.record for entry in Ledger(submission, "insert.oor").changed().values()}
+    lost = len(mine.all - closed)
+    require(not lost, f"After close() the file lacks {lost} of {len(mine.all)} records of the race")
+    require_ratio(result, "insert")
 
 
 @pytest.mark.criterion("8", points=3)
@@ -180,10 +109,14 @@ def test_get_speed(
     submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
 ) -> None:
     """Reading records in random order, all pages in the pool, against sqlite3."""
-    records = tle_records(rng, BATCH)
+    records = fresh_records(rng, BATCH)
     # Twenty times the same records are stored; some of each time are read.
-    reads = [sorted(rng.sample(range(BATCH), BATCH // 20)) for _ in range(20)]
+    reads = [sorted(rng.sample(range(BATCH), BATCH // STORED)) for _ in range(STORED)]
+    read = [records[i] for chosen in reads for i in chosen]
     seed = rng.getrandbits(32)
+
+    def everything(rng: Rng) -> list[int]:
+        return rng.sample(range(len(read)), len(read))
 
     def stored(insert: Batch) -> list[Any]:
         found = []
@@ -192,10 +125,14 @@ def test_get_speed(
             found += insert.results(chosen)
         return found
 
-    def gets(side: Submission) -> tuple[Remote, _Gets]:
+    def gets(side: Submission) -> tuple[Remote, Gets]:
         manager = side.PageManager(side.path("get.oor"), frames=4096)
-        rids = stored(side.prepare(manager.insert, [(record,) for record in records]))
-        return manager, _Gets(side, manager.get, record_ids(side, map(place, rids)), seed)
+        ids = stored(side.prepare(manager.insert, [(record,) for record in records]))
+        manager.pool.flush_all()
+        keys, found, places = stored_keys(side, Ledger(side, "get.oor"), ids)
+        require(found == read, "Records in the file, at the places that insert gave: other bytes")
+        made = Gets(side, manager.get, keys, read, draw=everything, seed=seed)
+        return manager, made.rewrite(manager.pool, places)
 
     manager, mine = gets(submission)
     before = _fetches(manager)
@@ -204,24 +141,27 @@ def test_get_speed(
     result = race.compare(
         "Single gets",
         mine,
-        _Gets(peer, table.get, [(key,) for key in keys], seed),
+        Gets(peer, table.get, [(key,) for key in keys], read, draw=everything, seed=seed),
         peer_name="sqlite3",
         unit="get",
         rounds=ROUNDS,
-        per=BATCH,
+        per=len(read),
         target=GET_TARGET,
         reference=gets(reference)[1] if reference else None,
+        memory=(submission, peer, reference),
     )
-    stored_records = [records[i] for chosen in reads for i in chosen]
-    want = [stored_records[i] for i in mine.order]
-    require(mine.read == want, "get(rid) in the race: other bytes")
-    calls, counted = mine.rounds * len(want), _fetches(manager) - before
+    counted = _fetches(manager) - before
     require(
-        counted >= calls,
-        f"pool.stats counts {counted} hits and misses for {calls} gets: each must read its page "
-        "through the pool",
+        counted >= mine.calls,
+        f"pool.stats counts {counted} hits and misses for {mine.calls} gets: each must read its "
+        "page through the pool",
     )
-    _judge_ratio(result, "get", GET_TARGET)
+    require_ratio(result, "get")
+
+
+def _fetches(manager: Remote) -> int:
+    """Pages fetched so far, by the pool's own count."""
+    return sum(counters(manager.pool))
 
 
 @pytest.mark.criterion("8", points=3)
@@ -229,34 +169,49 @@ def test_hits_do_not_depend_on_pool_size(
     submission: Submission, reference: Submission | None, rng: Rng, race: Race
 ) -> None:
     """A hit in a full pool of 4,096 frames takes at most 1.5 times as long as in one of 64."""
-
     big, small = rng.randbytes(3900), rng.randbytes(60)
+    seed = rng.getrandbits(32)
 
-    def hits(side: Submission, frames: int) -> Batch:
-        path = side.path(f"frames-{frames}.oor")
-        manager = side.PageManager(path, frames=frames, policy="lru")
-        # One big record and one small one per page fill the pool without 47 inserts each.
-        fill = side.prepare(manager.insert, [(big,), (small,)] * (frames - 8))
-        fill.run()
-        loads = fill.results(range(0, 2 * (frames - 8), 2))
-        hot = fill.results(rng.sample(range(1, 2 * (frames - 8), 2), 48))
-        values_of(side.map(manager.get, [(rid,) for rid in loads]))
-        return side.prepare(manager.get, [(rid,) for rid in hot] * (BATCH // 50))
+    def hits(side: Submission) -> Callable[[int], Gets]:
+        return lambda frames: _hits(side, frames, big, small, seed)
 
-    result = race.compare(
-        "Hits in a pool of 4,096 frames",
-        _seconds(hits(submission, 4096)),
-        _seconds(hits(submission, 64)),
-        peer_name="64 frames",
+    result = race.growth(
+        f"Hits, {FRAMES[0]} to {FRAMES[-1]:,} frames",
+        hits(submission),
+        FRAMES,
+        expected=0,
+        margin=exponent_of(FLAT_TIMES, over=FRAMES[-1] / FRAMES[0]),
+        size_name="frames",
         unit="get",
         rounds=ROUNDS,
-        per=48 * (BATCH // 50),
-        target=FLAT_TARGET,
-        reference=_seconds(hits(reference, 4096)) if reference else None,
-        reference_peer=_seconds(hits(reference, 64)) if reference else None,
+        per=HOT * (BATCH // 100),
+        reference_at=hits(reference) if reference else None,
+        memory=(submission, reference),
     )
-    _judge_ratio(result, "A get that hits, with 4,096 frames", FLAT_TARGET)
+    require_growth(result, "A get that hits")
 
 
-def _seconds(batch: Batch) -> Callable[[], float]:
-    return lambda: timed(batch.run)
+HOT = 48  # pages that a round reads, of all that are in the pool
+
+
+def _hits(side: Submission, frames: int, big: bytes, small: bytes, seed: int) -> Gets:
+    """A pool that is full but for 8 frames, and gets of records that lie in it."""
+    name, pages = f"frames-{frames}.oor", frames - 8
+    manager = side.PageManager(side.path(name), frames=frames, policy="lru")
+    # One big record and one small one per page fill the pool without 47 inserts each.
+    step = next(step for step in range(min(pages, 511), 0, -1) if pages % step == 0)
+    fill = side.prepare(manager.insert, [(big,), (small,)] * step)
+    ids: list[Any] = []
+    for _ in range(pages // step):
+        fill.run()
+        ids += fill.results(range(1, 2 * step, 2))
+    side.prepare(manager.get, [(rid,) for rid in ids]).run()
+    manager.pool.flush_all()
+    keys, found, places = stored_keys(side, Ledger(side, name), ids)
+    require(set(found) == {small}, "Records in the file, at the places that insert gave: others")
+
+    def draw(rng: Rng) -> list[int]:
+        return rng.sample(range(len(ids)), HOT) * (BATCH // 100)
+
+    made = Gets(side, manager.get, keys, found, draw=draw, seed=seed)
+    return made.rewrite(manager.pool, places)

@@ -9,7 +9,7 @@ import sqlite3
 
 
 class Table:
-    """BLOBs by rowid; journal and syncing off, one open transaction around everything.
+    """BLOBs by rowid; journal and syncing off, one open transaction from flush to flush.
 
     `cache_kib` is sqlite3's page cache, 2,000 KiB as it comes; a race of reads gives it room for
     all pages, as the submission's pool has.
@@ -26,6 +26,11 @@ class Table:
     def insert(self, record: bytes) -> int | None:
         """Store one row, return its rowid."""
         return self._execute("insert into records (record) values (?)", (record,)).lastrowid
+
+    def flush(self) -> None:
+        """Write everything to the file, as `BufferPool.flush_all` does; not synced either."""
+        self._execute("commit")
+        self._execute("begin")
 
     def get(self, key: int) -> bytes:
         """The record with this rowid."""
