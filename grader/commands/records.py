@@ -1,15 +1,19 @@
-"""What was graded: `verify-report`, `gradebook`."""
+"""What was graded: `verify-report`, `gradebook`, `feedback`, `export`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grader.commands.shared import trouble
+from grader.commands.shared import trouble, usage_error
 
-__all__ = ["gradebook", "verify_report"]
+if TYPE_CHECKING:
+    from grader.gradebook_reader import Attempt
+
+__all__ = ["export", "feedback", "gradebook", "verify_report"]
 
 
 def verify_report(
@@ -34,20 +38,95 @@ def gradebook(
     capstone: Annotated[str | None, typer.Option(help="Only this capstone.")] = None,
     json: Annotated[bool, typer.Option(help="Print JSON.")] = False,
 ) -> None:
-    """List the attempts in the gradebook, oldest first."""
+    """List the attempts in the gradebook, oldest first, with the marks that count now."""
     import msgspec
 
-    from grader.gradebook import Gradebook
+    from grader.gradebook_reader import GradebookReader
     from meridian.academy.curriculum import lab_root
 
-    with trouble(), Gradebook(lab_root() / ".meridian" / "gradebook.sqlite") as book:
+    with trouble(), GradebookReader(lab_root() / ".meridian" / "gradebook.sqlite") as book:
         attempts = book.attempts(learner, capstone)
     if json:
         typer.echo(msgspec.json.encode(attempts).decode())
-        return
-    for entry in attempts:
-        verdict = "passed" if entry.passed else "not passed"
-        typer.echo(
-            f"{entry.graded_at}  {entry.learner}  {entry.capstone}  attempt {entry.attempt}  "
-            f"{entry.score:g} of {entry.max_score:g}  {verdict}  {entry.receipt}"
+    elif attempts:
+        _print(attempts)
+
+
+def feedback(
+    receipt: Annotated[str, typer.Argument(help="The receipt of an attempt.")],
+    out: Annotated[Path | None, typer.Option(help="The file; RECEIPT.html by default.")] = None,
+) -> None:
+    """Write a learner's page anew, with marks given by hand and later regrades."""
+    from grader.feedback import feedback_html
+    from grader.gradebook_reader import GradebookReader
+    from grader.report import write_file
+    from meridian.academy.curriculum import lab_root, load
+
+    with trouble():
+        root = lab_root()
+        with GradebookReader(root / ".meridian" / "gradebook.sqlite", read_only=True) as book:
+            report, marks = book.report(receipt), book.manual_marks(receipt)
+            entry = next(a for a in book.attempts(capstone=report.capstone) if a.receipt == receipt)
+        report.score, report.passed = entry.score, entry.passed
+        definition = load(root).capstone(report.capstone)
+        path = out or Path(f"{receipt}.html")
+        page = feedback_html(
+            report, definition.title, path.parent, capstone=definition, marks=marks, receipt=receipt
         )
+        write_file(path, page.encode())
+    typer.echo(path)
+
+
+def export(
+    kind: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="csv, gradescope, nbgrader or prairielearn.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    learner: Annotated[str | None, typer.Option(help="Only this learner.")] = None,
+    capstone: Annotated[str | None, typer.Option(help="Only this capstone.")] = None,
+) -> None:
+    """Write the grades in the format of another tool: the attempt that counts of each learner."""
+    from grader.export import FORMATS, export
+    from grader.export.counted import counted, definitions
+    from grader.gradebook_reader import GradebookReader
+    from grader.store import SubmissionStore
+    from meridian.academy.curriculum import lab_root
+
+    if kind not in FORMATS:
+        raise usage_error(f"There is no format {kind!r}: ask for {', '.join(FORMATS)}")
+    with trouble():
+        root = lab_root()
+        home = root / ".meridian"
+        with GradebookReader(home / "gradebook.sqlite", read_only=True) as book:
+            graded = counted(book, definitions(root), learner=learner, capstone=capstone)
+        paths = export(graded, kind, out, SubmissionStore(home / "submissions"))
+    typer.echo(f"{len(graded)} of a learner at a capstone, {len(paths)} paths in {out}")
+
+
+def _print(attempts: Sequence[Attempt]) -> None:
+    """A table; a line for each attempt where no terminal has a width."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from meridian.academy.story import printable
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("Graded", "Learner", "Capstone", "Attempt", "Score", "Verdict", "Receipt"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "Attempt" else "left")
+    for entry in attempts:
+        verdict = ("passed" if entry.passed else "not passed") if entry.judged else "not judged"
+        revised = f", revised {entry.revisions}x" if entry.revisions else ""
+        table.add_row(
+            entry.graded_at,
+            Text(printable(entry.learner).replace("\n", " ")),
+            Text(printable(entry.capstone)),
+            str(entry.attempt),
+            f"{entry.score:g} of {entry.max_score:g}",
+            f"{verdict}{revised}",
+            entry.receipt,
+        )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=10_000)
+    console.print(table)

@@ -1,0 +1,103 @@
+"""The one attempt of each learner at each capstone that counts, as every export takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from grader.gradebook_reader import Attempt, GradebookReader
+from grader.marks import ManualMark
+from grader.report import CriterionReport, Report
+from meridian.academy.curriculum import Capstone, UnknownKey, load
+from meridian.academy.story import printable
+
+__all__ = ["Graded", "counted", "definitions", "folder_name", "told"]
+
+
+class Graded(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that counts, its latest report, and what people gave for single criteria.
+
+    `used` attempts were judged; where none was, the last one stands here and has no score.
+    """
+
+    attempt: Attempt
+    report: Report
+    marks: tuple[ManualMark, ...]
+    used: int
+    capstone: Capstone | None
+
+    def points(self, entry: CriterionReport) -> float:
+        """The points of one criterion, by hand where a person gave them."""
+        by_hand = self.by_hand(entry.id)
+        return entry.score if by_hand is None or by_hand.points is None else by_hand.points
+
+    def by_hand(self, criterion: str) -> ManualMark | None:
+        return next((mark for mark in self.marks if mark.criterion == criterion), None)
+
+    @property
+    def title(self) -> str:
+        return self.capstone.title if self.capstone else self.attempt.capstone
+
+    @property
+    def bonus_ids(self) -> set[str]:
+        return {criterion.id for criterion in self.capstone.bonus} if self.capstone else set()
+
+
+def counted(
+    book: GradebookReader,
+    definition: Callable[[str], Capstone | None],
+    *,
+    learner: str | None = None,
+    capstone: str | None = None,
+) -> list[Graded]:
+    """What counts, by capstone and learner. `definition` finds a capstone by its key."""
+    groups: dict[tuple[str, str], list[Attempt]] = {}
+    for entry in book.attempts(learner, capstone):
+        groups.setdefault((entry.capstone, entry.learner), []).append(entry)
+    found = []
+    for (key, _), attempts in sorted(groups.items()):
+        judged = [entry for entry in attempts if entry.judged]
+        best = max(judged, key=lambda e: (e.passed, e.score)) if judged else attempts[-1]
+        found.append(
+            Graded(
+                attempt=best,
+                report=book.report(best.receipt),
+                marks=tuple(book.manual_marks(best.receipt)),
+                used=len(judged),
+                capstone=definition(key),
+            )
+        )
+    return found
+
+
+def definitions(root: Path) -> Callable[[str], Capstone | None]:
+    """A capstone of the lab at `root` by its key; ``None`` for one that is not in its index."""
+    course = load(root)
+
+    def find(key: str) -> Capstone | None:
+        try:
+            return course.capstone(key)
+        except UnknownKey:
+            return None
+
+    return find
+
+
+def told(graded: Graded, entry: CriterionReport) -> str:
+    """What a learner reads of one criterion, as inert plain text."""
+    by_hand = graded.by_hand(entry.id)
+    parts = [
+        entry.message,
+        f"Smallest input that shows it:\n{entry.counterexample}" if entry.counterexample else "",
+        f"Marked by hand by {by_hand.author}: {by_hand.why}" if by_hand else "",
+    ]
+    return printable("\n".join(part for part in parts if part))
+
+
+def folder_name(name: str) -> str:
+    """`name` as one folder, whatever is in it: other names give other folders, none leads away."""
+    quoted = quote(name, safe=" @+,=()[]")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted or "%"
