@@ -9,19 +9,23 @@ still.
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from grader.acceptance.database._storage import TLE_BYTES, decoded, place, record_ids, require
+from grader.acceptance.database._storage import TLE_BYTES, place, record_ids, require
 from grader.compare import show
 from grader.proxy import Remote
 from grader.race import timed
 from grader.submission import Submission
-from meridian.testing.storage import MAGIC, PAGE_SIZE
+from meridian.testing.storage import HEADER_SIZE, MAGIC, PAGE_SIZE, SLOT_SIZE, TOMBSTONE
 
 __all__ = ["Gets", "Inserts", "Ledger", "Stored", "fresh_records", "stored_keys"]
 
 Place = tuple[int, int]  # page id, slot
+
+SLOT = struct.Struct("<HH")  # offset and length of a record that is no overflow record
+DATA = 1  # type of a page with such slots
 
 SAMPLED = 25  # ids of a round of inserts that are fetched inside the clock
 REWRITTEN = 4  # records of a round of gets that are changed before it
@@ -41,7 +45,10 @@ class Stored(NamedTuple):
 
 
 class Ledger:
-    """What the judge finds in the page file, by its own reading of the format."""
+    """What the judge finds in the page file, by its own reading of the format.
+
+    A damaged page is no error here: its records are not found, and that is told.
+    """
 
     def __init__(self, side: Submission, name: str) -> None:
         self._side = side
@@ -55,13 +62,11 @@ class Ledger:
             page = raw[start : start + PAGE_SIZE]
             if page == before[start : start + PAGE_SIZE] or page[:4] != MAGIC:
                 continue
-            page_id = start // PAGE_SIZE
-            parts = decoded(page, f"Page {page_id} in the file")
-            for slot, (record, (offset, _)) in enumerate(
-                zip(parts.records, parts.slots, strict=True)
-            ):
-                if record is not None:
-                    found[page_id, slot] = Stored(record, offset)
+            count = int.from_bytes(page[9:11], "little") if page[8] == DATA else 0
+            directory = page[HEADER_SIZE : HEADER_SIZE + SLOT_SIZE * count]
+            for slot, (offset, size) in enumerate(SLOT.iter_unpack(directory)):
+                if offset != TOMBSTONE:
+                    found[start // PAGE_SIZE, slot] = Stored(page[offset : offset + size], offset)
         self._raw = raw
         return found
 
