@@ -17,6 +17,7 @@ app = typer.Typer(
 
 app.command("run-one")(run_one.run_one_command)
 app.command("build")(authoring.build)
+app.command("import")(authoring.import_assignment)
 app.command("prove")(prove.prove_command)
 app.command("verify-report")(records.verify_report)
 app.command("gradebook")(records.gradebook)

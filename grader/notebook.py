@@ -73,7 +73,7 @@ class NotebookRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close()
+        self.close()
 
     def launch(self) -> None:
         """Start a kernel and return at once; a kernel that is there stays."""
@@ -174,7 +174,7 @@ class NotebookRun:
 
     def _restart(self, survived: list[Step]) -> str:
         """A new kernel in the state of the old one before the fatal cell; or why there is none."""
-        self._close()
+        self.close()
         started = self._started()
         if started.outcome != "passed":
             return f"Not run: {started.message}"
@@ -192,7 +192,8 @@ class NotebookRun:
         assert self._kernel is not None
         return self._kernel.wait(self._deadline)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the kernel; closing twice is harmless."""
         if self._kernel is not None:
             kernel, self._kernel = self._kernel, None
             kernel.close()

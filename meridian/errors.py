@@ -6,6 +6,7 @@ the builtin a user would already catch. Leaves live beside the code that raises 
 compares this drawing with the classes.
 
     MeridianError
+    ├── BadAssignment
     ├── BadReport
     ├── BadTiming
     ├── BaselineCorrupt
