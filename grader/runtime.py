@@ -12,6 +12,7 @@ RUNTIME_FILES = (
     "__init__.py",
     "arrays.py",
     "conversation.py",
+    "event_loops.py",
     "kernel.py",
     "operations.py",
     "protocol.py",

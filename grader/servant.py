@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grader.conversation import Conversation, ConversationOver, Dispatcher
+from grader.event_loops import Loop, open_loop
 from grader.operations import Operations
 from grader.protocol import (
     HEADER,
@@ -29,7 +30,7 @@ from grader.protocol import (
     frame,
     unflatten,
 )
-from grader.tasks import Loop, awaited, open_loop, run_once
+from grader.tasks import awaited, run_once
 from grader.telling import UNTELLABLE, describe, refuse, tell
 
 __all__ = ["EXIT_NO_MEMORY", "Servant", "serve"]
