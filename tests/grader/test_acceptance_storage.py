@@ -181,7 +181,7 @@ def test_a_dict_beside_the_pool_is_found_out(
     monkeypatch.setattr(_storage_run, "BATCH", 500)
     monkeypatch.setattr(_storage_run, "ROUNDS", 8)
     report = judge(MEMO.write(SOLUTION, tmp_path / "s"), tmp_path, mode="bench")
-    assert "hits and misses for" in missed(report)["8"].message
+    assert "not the bytes that are in its page" in missed(report)["8"].message
 
 
 def test_slow_hits_lose_the_race_against_themselves(
