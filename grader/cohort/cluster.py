@@ -81,7 +81,7 @@ class Cluster:
 
     def wait(self, timeout_s: float) -> None:
         self._news.wait(timeout_s)
-        self._news.clear()
+        self._news.clear()  # before anything is looked at: what comes now is seen next time
 
     def ended(self) -> list[Ended]:
         found = []
@@ -159,16 +159,17 @@ class Cluster:
 
     def _result(self, future: Any) -> bytes:
         dask = _dask()
-        while not future.done():
-            if self._stop.is_set():
-                future.cancel()
-                raise ClusterError("The run was stopped", "The same command goes on.")
-            try:
-                dask.wait(future, timeout=_LOOK_S)
-            except TimeoutError:
-                continue
         try:
-            result = future.result()
+            while True:
+                try:
+                    result = future.result(timeout=_LOOK_S)
+                    break
+                except TimeoutError:
+                    if future.status == "error":  # the job's own
+                        raise
+                if self._stop.is_set():
+                    future.cancel()
+                    raise ClusterError("The run was stopped", "The same command goes on")
         except dask.KilledWorker as error:
             raise WorkersKilled(error.allowed_failures + 1) from None
         except dask.client.FutureCancelledError:

@@ -7,6 +7,8 @@ import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 import grader.cohort
 from grader.cohort.summary import Summary
 from tests.grader.conftest import HERE, HONEST, SUITE
@@ -105,7 +107,9 @@ class Cohort:
     def run(self, **settings: Any) -> Summary:
         given = {"mode": "submit", "workers": 1, "out": self.out, "on_event": self.hear}
         self.events: list[dict[str, Any]] = []
-        return grader.cohort.run(self.submissions, capstone=KEY, **{**given, **settings})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MERIDIAN_LAB", str(self.lab))
+            return grader.cohort.run(self.submissions, capstone=KEY, **{**given, **settings})
 
     def hear(self, event: dict[str, Any]) -> None:
         self.events.append(event)
