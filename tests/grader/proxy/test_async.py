@@ -103,7 +103,8 @@ async def caught(handler):
         await handler()
     except Exception as error:
         return type(error).__name__, str(error)
-async def impatient(handler):
+async def impatient(gate, handler):
+    await gate.wait()
     return await within(0.05, handler)
 async def relay(source, target):
     while True:
@@ -306,7 +307,9 @@ def test_what_is_cancelled_while_it_calls_goes_on(lab: Submission, backend: str)
             results.append(task.result())
             return 7
 
-        task = loop.start(lab.impatient, lab.callback(slow, awaited=True))
+        gate = loop.call(lab.Gate)
+        task = loop.start(lab.impatient, gate, lab.callback(slow, awaited=True))
+        loop.call(gate.open)
         lab.attend(task.done, within_s=20)  # on a slow machine before the call was even made
         assert task.result() == "late"
         assert results in ([], ["late"])
