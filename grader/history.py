@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import msgspec
 
 from grader.report import BadReport, Report, read_report
 
-__all__ = ["Past", "past_of", "past_reports"]
+__all__ = ["Past", "past_of", "past_reports", "set_aside"]
 
-_KEPT = 50
+_RACES = "races"  # folder of the reports of earlier races on their own
+_KEPT = 30
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,15 +52,28 @@ def past_of(reports: Iterable[Report]) -> tuple[Past, ...]:
     return tuple(found)
 
 
-def past_reports(folder: Path) -> tuple[Past, ...]:
-    """The races in every ``report.json`` below `folder`; one that cannot be read is left out.
+def past_reports(home: Path) -> tuple[Past, ...]:
+    """The races in the reports of one capstone; a report that cannot be read is left out.
 
     Reports of older graders are among them: a plot can do without, a judgement never asks.
     """
     found = []
-    for path in sorted(folder.glob("*/report.json"))[-_KEPT:]:
+    for path in (*home.glob("*/report.json"), *home.glob(f"{_RACES}/*/report.json")):
         try:
             found.append(read_report(path))
         except (BadReport, OSError):
             continue
     return past_of(found)
+
+
+def set_aside(home: Path, report: Path) -> None:
+    """Keep `report`, whose folder is about to be cleared, for plots to come; the latest 30."""
+    if not report.is_file():
+        return
+    kept = sorted(path for path in (home / _RACES).glob("[0-9]*") if path.name.isdigit())
+    number = int(kept[-1].name) + 1 if kept else 1
+    folder = home / _RACES / f"{number:06}"
+    folder.mkdir(parents=True)
+    os.replace(report, folder / "report.json")
+    for old in kept[: max(0, len(kept) + 1 - _KEPT)]:
+        shutil.rmtree(old)

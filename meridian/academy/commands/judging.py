@@ -102,6 +102,10 @@ def _fresh_folder(course: Curriculum, store: ProgressStore, module: Module, mode
     """Where the report goes: one folder for the latest check or race, one for each submission."""
     home = course.root / ".meridian" / "reports" / module.key
     if mode != "submit":
+        if mode == "bench":
+            from grader.history import set_aside
+
+            set_aside(home, home / mode / "report.json")
         shutil.rmtree(home / mode, ignore_errors=True)
         folder = home / mode
     else:
@@ -119,6 +123,7 @@ def _run(
     """The grader's report as plain data. Ctrl+C stops the job and its box."""
     import msgspec
 
+    from grader.history import past_reports
     from grader.job import JobSpec, run_one
     from meridian.academy.commands.bars import bars_or_lines
 
@@ -135,6 +140,7 @@ def _run(
                 out=out,
                 mode=mode,
                 attempt=attempt,
+                history=() if mode == "check" else past_reports(out.parent),
                 on_event=on_event,
             )
         )
