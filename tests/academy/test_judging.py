@@ -124,6 +124,21 @@ def test_a_check_that_passes(lab: Path, meridian, fake: FakeGrader, store: Progr
     assert store.next_step().command == f"meridian submit {MODULE}"
 
 
+def test_a_race_knows_the_earlier_ones(
+    lab: Path, meridian, fake: FakeGrader, store: ProgressStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(spec: JobSpec) -> Report:
+        report = fake.run_one(spec)
+        report.write(spec.out / "report.json")
+        return report
+
+    monkeypatch.setattr(grader.job, "run_one", written)
+    for command in ("bench", "submit", "bench", "check"):
+        meridian(command, MODULE)
+    assert [len(job.history) for job in fake.jobs] == [0, 1, 2, 0]
+    assert {past.name for past in fake.jobs[2].history} == {"get_many"}
+
+
 def test_a_check_that_fails_shows_the_counterexample(
     lab: Path, meridian, fake: FakeGrader, store: ProgressStore
 ) -> None:

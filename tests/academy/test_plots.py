@@ -61,7 +61,29 @@ def waves() -> plots.Plot:
     return plots.lines(x, data, xlabel="accesses", ylabel="hit rate", title="Waves")
 
 
+ATTEMPTS = [
+    plots.Attempt(
+        f"2026-{11 + day // 28:02}-{1 + day % 28:02}T10:00:00+00:00", value, number, 0.9 * value
+    )
+    for day, value, number in ((1, 0.31, 1), (3, 0.5, 0), (30, 0.93, 2), (31, 1.02, 0))
+]
+
+
+def race_with_history() -> plots.Plot:
+    return plots.race_plot(RACES[1:2], title="A race", history=ATTEMPTS)
+
+
+def growth_with_history() -> plots.Plot:
+    sizes = (64, 512, 4_096)
+    data = {"submission": [1e-6, 2e-6, 4e-6], "model answer": [9e-7, 9e-7, 1e-6]}
+    past = [attempt._replace(value=attempt.value - 0.4) for attempt in ATTEMPTS]
+    return plots.growth_plot(sizes, data, title="Hits", limit=0.1, history=past)
+
+
 GALLERY = {
+    "race with history": race_with_history,
+    "race of many attempts": lambda: plots.race_plot(RACES[1:2], history=ATTEMPTS * 5),
+    "growth with history": growth_with_history,
     "race": lambda: plots.race_plot(RACES, title="A race"),
     "race of one": lambda: plots.race_plot(RACES[:1]),
     "growth": growth,
@@ -337,6 +359,40 @@ def test_growth_states_the_slope() -> None:
     } <= texts
 
 
+def test_the_limit_of_growth_is_drawn_and_named() -> None:
+    fig = growth_with_history()
+    texts = {text.get_text() for text in shown_texts(fig)}
+    assert {"allowed  (slope 0.10)", "asked"} <= texts
+    guide = fig.axes[0].lines[-1]
+    x, y = (np.asarray(data, float) for data in guide.get_data())
+    assert list(y) == pytest.approx([1e-6 * (n / 64) ** 0.1 for n in x])
+
+
+def test_history_is_dated_and_numbered_and_ends_with_now() -> None:
+    fig = race_with_history()
+    above, below = fig.axes
+    labels = [label.get_text() for label in below.get_xticklabels()]
+    assert labels == ["#1\n2 Nov", "race\n4 Nov", "#2\n3 Dec", "race\n4 Dec", "now"]
+    values = [line.get_ydata() for line in below.lines if line.get_linestyle() == "None"]
+    assert [list(y) for y in values] == [[0.31, 0.5, 0.93, 1.02], [1.1]]
+    assert above.get_xlabel() == "times as fast as the peer (log scale, bar = 95 % interval)"
+    assert len(plots.race_plot(RACES[:1]).axes) == 1
+    gap = [result("get", 1.0, "x"), RACES[3]]
+    assert len(plots.race_plot(gap[1:], history=ATTEMPTS).axes) == 1  # nothing to compare with
+
+
+def test_attempts_of_one_day_are_told_by_the_hour() -> None:
+    day = [plots.Attempt(f"2026-11-20T1{i}:30:00+00:00", 1 + i / 10, i) for i in (1, 2)]
+    fig = plots.race_plot(RACES[:1], history=[*day, plots.Attempt("long ago", 2.0, 3)])
+    labels = [label.get_text() for label in fig.axes[1].get_xticklabels()]
+    assert labels == ["#1\n11:30", "#2\n12:30", "#3\n", "now"]
+
+
+def test_only_the_latest_attempts_are_shown() -> None:
+    fig = plots.race_plot(RACES[:1], history=ATTEMPTS * 5)
+    assert len(fig.axes[1].get_xticks()) == 10
+
+
 def test_flat_growth_is_not_zoomed_into() -> None:
     low, high = growth().axes[0].get_ylim()
     assert high / low >= 9.9
@@ -378,6 +434,10 @@ def test_statement() -> None:
         (lambda: plots.lines([0], {"a": [1]}, xlabel="", ylabel="", log="x"), "positive"),
         (lambda: plots.growth_plot([1], {"a": [1]}), "two sizes"),
         (lambda: plots.growth_plot([1, 2], {"a": [1, 0]}), "positive values for 'a'"),
+        (
+            lambda: plots.race_plot(RACES[:1], history=[plots.Attempt("", 0.0)]),
+            "positive values on a log axis",
+        ),
         (lambda: plots.distribution_plot({}, xlabel=""), "at least one series"),
         (lambda: plots.distribution_plot({"a": []}, xlabel=""), "at least one sample"),
         (lambda: plots.distribution_plot({"a": [np.nan]}, xlabel=""), "finite samples"),
