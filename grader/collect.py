@@ -95,10 +95,11 @@ class _Folder:
             fd = open_beneath(self._root, name, os.O_RDONLY)
         except OSError as error:
             raise self._unreadable(name, error) from None
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+            os.close(fd)
+            raise _not_plain(name, facts)
         with open(fd, "rb") as file:
-            facts = os.fstat(fd)
-            if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
-                raise _not_plain(name, facts)
             return file.read(cap + 1)
 
     def _walk(self, folder: str) -> None:
@@ -122,6 +123,8 @@ class _Folder:
                 for entry in entries:
                     if not is_ignored(entry.name):
                         yield f"{folder}/{entry.name}", entry.stat(follow_symlinks=False)
+        except OSError as error:
+            raise self._unreadable(folder, error) from None
         finally:
             os.close(fd)
 
@@ -129,11 +132,15 @@ class _Folder:
         try:
             facts = os.lstat(self._root / name)
         except OSError:
-            return SubmissionRefused(name, "gone while it was read", "Submit it again.")
+            return SubmissionRefused(
+                ascii(name)[1:-1], "gone while it was read", "Submit it again."
+            )
         if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
             return _not_plain(name, facts)
         if name == self._package and not stat.S_ISDIR(facts.st_mode):
             return SubmissionRefused(name, "a file, not a folder", f"Submit the folder {name}.")
+        if isinstance(error, FileNotFoundError):
+            return SubmissionRefused(name, "changed while it was read", "Submit it again.")
         return SubmissionRefused(name, f"cannot be read: {error.strerror}", "Allow it.")
 
 
