@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from grader.boxes import Forked
 from grader.displayed import Displayed
 from grader.limits import Limits
-from grader.process import BoxProcess
 from grader.report import Outcome
 from grader.wire import PORTS, Message, Wire
 from grader.workers import Workshop
@@ -30,9 +30,9 @@ __all__ = ["BoxedKernel", "Ran"]
 _TICK_S = 0.1
 _STEM = "k"
 _READY = "ready"
+_CONNECTION = "connection.json"
 _START_S = 60.0
 _LAST_WORDS_S = 1.0
-_BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from grader.kernel import main; main()"
 
 
 class Ran(msgspec.Struct):
@@ -65,7 +65,7 @@ class BoxedKernel:
         self._workshop = workshop
         self._limits: Limits = workshop.limits
         self.alive = False
-        self._process: BoxProcess | None = None
+        self._process: Forked | None = None
         self._wire: Wire | None = None
         self._folder = -1
 
@@ -155,6 +155,11 @@ class BoxedKernel:
             message = self._wire.receive(_TICK_S)
             if message is not None:
                 return message
+            if running and self._process is not None:
+                beyond = self._process.beyond(self._limits)
+                if beyond is not None:
+                    self._end()
+                    return Ran([], outcome=beyond[0], message=beyond[1])
             if self._wire.cut and running:
                 running = self._process is not None and self._process.wait(_LAST_WORDS_S) is None
                 if running:
@@ -193,26 +198,13 @@ class BoxedKernel:
             "signature_scheme": "hmac-sha256",
             **{port: number for number, port in enumerate(PORTS, 1)},
         }
-        spawn = self._workshop.spawn(self._scratch)
-        (self._scratch / "connection.json").write_text(json.dumps(info))
+        (self._scratch / _CONNECTION).write_text(json.dumps(info))
         self._workshop.share(self._scratch)
         limits = msgspec.structs.replace(
             self._limits, memory_bytes=self._limits.notebook_memory_bytes
         )
-        settings = {
-            "limits": limits.resource_limits(count_processes=spawn.count_processes),
-            "uid": spawn.uid,
-            "path": [spawn.submission, *spawn.libraries],
-            "scratch": spawn.scratch,
-            "connection": "connection.json",
-            "ready": _READY,
-        }
-        self._process = BoxProcess(
-            spawn,
-            ["-P", "-s", "-S", "-c", _BOOT, json.dumps(settings), spawn.runtime],
-            scratch=self._scratch,
-            environment=_environment(),
-            limits=self._limits,
+        self._process = self._workshop.kernel(
+            self._scratch, (_CONNECTION, _READY), _environment(), limits
         )
         self.alive = True
 
@@ -259,12 +251,11 @@ def _decoded(message: Message, kind: type[_Content]) -> _Content:
 
 
 def _environment() -> dict[str, str]:
-    """Every cache and history in the box's own /tmp; one thread per library."""
+    """Every cache and history in its own folder; one thread per library."""
     return {
-        "HOME": "/tmp",
-        "IPYTHONDIR": "/tmp/ipython",
-        "JUPYTER_RUNTIME_DIR": "/tmp/jupyter",
-        "MPLCONFIGDIR": "/tmp/matplotlib",
+        "IPYTHONDIR": "{tmp}/ipython",
+        "JUPYTER_RUNTIME_DIR": "{tmp}/jupyter",
+        "MPLCONFIGDIR": "{tmp}/matplotlib",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "PYTHONUTF8": "1",

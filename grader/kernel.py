@@ -1,32 +1,21 @@
-"""Runs inside the box: becomes an IPython kernel after giving up what it must not have.
+"""Runs inside the box, in a process that is confined already: becomes an IPython kernel.
 
-``argv[1]`` is the box's JSON, as for a worker; see `grader.notebook` for the other side.
+See `grader.boxed_kernel` for the other side.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-
-from grader.worker import confine
-
-__all__ = ["main"]
+__all__ = ["serve_kernel"]
 
 
-def main() -> None:
-    """Serve one notebook until the judge ends the box."""
-    settings = json.loads(sys.argv[1])
-    confine(settings["limits"], settings["uid"])
-    os.chdir(settings["scratch"])
-    sys.path.extend(settings["path"])
+def serve_kernel(connection: str, ready: str) -> None:
+    """Serve one notebook on the sockets named in `connection` until the judge ends the box.
+
+    Makes the file `ready` when the sockets are there, before any cell can have run.
+    """
     from ipykernel.kernelapp import IPKernelApp
 
     app = IPKernelApp.instance()
-    app.initialize(["-f", settings["connection"]])  # type: ignore[no-untyped-call]
-    open(settings["ready"], "x").close()  # the sockets are there, and nothing else has run yet
+    app.initialize(["-f", connection])  # type: ignore[no-untyped-call]
+    open(ready, "x").close()
     app.start()  # type: ignore[no-untyped-call]
-
-
-if __name__ == "__main__":
-    main()

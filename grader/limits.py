@@ -7,6 +7,7 @@ import msgspec
 __all__ = ["Limits"]
 
 MIB = 2**20
+_LARGE = 16 * 1024 * MIB
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,11 +20,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     job_s: float = 300.0
     """Everything together; what is not judged by then is a timeout."""
     cpu_s: int = 120
-    """CPU time of one worker process."""
+    """CPU time of one process."""
+    question_cpu_s: float = 60.0
+    """CPU time of all of the box's processes while one question is out."""
+    job_cpu_s: float = 600.0
+    """CPU time of all workers of the job."""
     memory_bytes: int = 1024 * MIB
-    """Address space of one worker process."""
+    """Address space of one process, where no installed package may be imported."""
+    box_memory_bytes: int = 2048 * MIB
+    """Real memory of all processes of the box, its /tmp and /dev/shm included."""
     processes: int = 64
     """Processes and threads of one box."""
+    network: bool = False
+    """Whether the submission may open TCP and UDP sockets, on loopback only."""
     open_files: int = 256
     file_bytes: int = 256 * MIB
     """Size of one file."""
@@ -46,15 +55,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     notebook_memory_bytes: int = 4096 * MIB
     """Address space of the notebook's kernel (it loads NumPy and Matplotlib)."""
 
-    def resource_limits(self, *, count_processes: bool) -> dict[str, int]:
-        """Amounts for one worker by RLIMIT constant, without that prefix."""
+    def resource_limits(
+        self,
+        *,
+        count_processes: bool = True,
+        processes_before: int = 0,
+        large_address_space: bool = False,
+    ) -> dict[str, int]:
+        """Amounts for one process by RLIMIT constant, without that prefix.
+
+        `processes_before` run already and count against the same limit. Compilers and numerical
+        libraries reserve far more address space than they use: `large_address_space` gives it.
+        """
         limits = {
-            "AS": self.memory_bytes,
+            "AS": max(self.memory_bytes, _LARGE) if large_address_space else self.memory_bytes,
             "CPU": self.cpu_s,
             "FSIZE": self.file_bytes,
             "NOFILE": self.open_files,
-            "CORE": 0,
+            "CORE": 1,  # too small for any, and a program that collects cores is not run for 1
         }
         if count_processes:
-            limits["NPROC"] = self.processes
+            limits["NPROC"] = self.processes + processes_before
         return limits

@@ -16,7 +16,7 @@ from pathlib import Path
 from grader.box import Spawn
 from grader.limits import Limits
 
-__all__ = ["BoxProcess", "readable"]
+__all__ = ["BoxProcess", "Streams", "readable"]
 
 _CHUNK = 1 << 16
 _REAP_S = 5.0
@@ -24,8 +24,40 @@ _START_S = 1.0
 _MARK = "MERIDIAN_BOX"
 
 
+class Streams:
+    """stdout and stderr of a process, taken apart and cut to a limit."""
+
+    def __init__(self, out: int, err: int, limits: Limits) -> None:
+        self.fds = (out, err)
+        self._limits = limits
+        self._kept = {fd: bytearray() for fd in self.fds}
+        self.printed = 0
+        for fd in self.fds:
+            os.set_blocking(fd, False)
+
+    def drain(self, fd: int) -> bool:
+        """Take what was printed to `fd`; ``False`` when it is closed."""
+        try:
+            chunk = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return True
+        kept = self._kept[fd]
+        kept += chunk[: max(0, self._limits.output_kept_bytes - len(kept))]
+        self.printed += len(chunk)
+        return bool(chunk)
+
+    @property
+    def printed_too_much(self) -> bool:
+        return self.printed > self._limits.output_bytes
+
+    def output(self) -> tuple[str, str]:
+        """What was printed to stdout and stderr, cut."""
+        out, err = (bytes(kept).decode(errors="replace") for kept in self._kept.values())
+        return out, err
+
+
 class BoxProcess:
-    """Captures stdout and stderr apart, cut to a limit; kills without leaving anything behind."""
+    """The first process of a box. Kills without leaving anything behind."""
 
     def __init__(
         self,
@@ -37,12 +69,10 @@ class BoxProcess:
         limits: Limits,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        self._limits = limits
         self._contained = spawn.contained
         self._mark = f"{_MARK}={os.getpid()}-{secrets.token_hex(8)}"
         self._inner: int | None = None  # pidfd of the box's first process
         self._ended = False
-        self.printed = 0
         self._info, theirs = os.pipe()
         hidden = _readable_once(part.replace("{info}", str(theirs)) for part in spawn.hidden)
         argv = [part.replace("{hidden}", str(hidden)) for part in spawn.argv]
@@ -66,10 +96,20 @@ class BoxProcess:
             os.close(hidden)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        self.streams = (self._process.stdout.fileno(), self._process.stderr.fileno())
-        self._kept = {fd: bytearray() for fd in self.streams}
-        for fd in self.streams:
-            os.set_blocking(fd, False)
+        self._streams = Streams(
+            self._process.stdout.fileno(), self._process.stderr.fileno(), limits
+        )
+        self.streams = self._streams.fds
+        self.drain = self._streams.drain
+        self.output = self._streams.output
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def printed_too_much(self) -> bool:
+        return self._streams.printed_too_much
 
     def status(self) -> int | None:
         """The exit status, ``None`` while it runs."""
@@ -79,26 +119,6 @@ class BoxProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
         return self._process.poll()
-
-    def drain(self, fd: int) -> bool:
-        """Take what was printed to `fd`; ``False`` when it is closed."""
-        try:
-            chunk = os.read(fd, _CHUNK)
-        except BlockingIOError:
-            return True
-        kept = self._kept[fd]
-        kept += chunk[: max(0, self._limits.output_kept_bytes - len(kept))]
-        self.printed += len(chunk)
-        return bool(chunk)
-
-    @property
-    def printed_too_much(self) -> bool:
-        return self.printed > self._limits.output_bytes
-
-    def output(self) -> tuple[str, str]:
-        """What it printed to stdout and stderr, cut."""
-        out, err = (bytes(kept).decode(errors="replace") for kept in self._kept.values())
-        return out, err
 
     def find_inner(self, timeout_s: float = 0) -> None:
         """Hold on to the first process inside the box: when it is dead, all of them are."""
@@ -154,7 +174,7 @@ def readable(fd: int, timeout_s: float) -> bool:
 
 
 def _kill_marked(mark: str) -> None:
-    """Without namespaces, a daemon that left its group is still known by its environment."""
+    """Without namespaces, what is left of a fork server that died is known by its environment."""
     deadline = time.monotonic() + _REAP_S
     while time.monotonic() < deadline:  # again until none is left: they may be forking
         found = [pid for pid in _numbers("/proc") if mark.encode() in _environment(pid)]

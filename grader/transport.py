@@ -7,27 +7,38 @@ that nobody asked for end the worker.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from grader.box import Spawn
+from grader.box import BoxUnavailable
+from grader.boxes import ForkServer
+from grader.confine import EXIT_NOT_CONFINED
 from grader.errors import WorkerLost
 from grader.files import usage
 from grader.limits import Limits
-from grader.process import BoxProcess, readable
+from grader.process import readable
 from grader.protocol import HEADER, VERSION, ProtocolViolation, decode_answer, frame
-from grader.worker import EXIT_NO_MEMORY
+from grader.worker import EXIT_NO_MEMORY, WorkerOrder
 
-__all__ = ["BoxTransport", "Transport"]
+__all__ = ["BoxTransport", "Parking", "Transport"]
 
-_TICK_S = 0.25
+_MEASURE_S = 0.05
+_WALK_S = _LEAVE_S = 0.25
 _CHUNK = 1 << 16
-_BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from grader.worker import main; main()"
+
+
+class Parking:
+    """Whether the processes of a workshop's boxes are stopped while no question is out."""
+
+    __slots__ = ("on",)
+
+    def __init__(self) -> None:
+        self.on = False
 
 
 class Transport(Protocol):
@@ -45,38 +56,39 @@ class Transport(Protocol):
         """What it wrote to stdout and stderr so far, cut to the limit."""
         ...
 
+    def peak_memory(self) -> int:
+        """The most memory it has had at once, in bytes, by the kernel's books."""
+        ...
+
 
 class BoxTransport:
-    """A boxed worker process and the pipes to it."""
+    """A boxed worker process and the pipes to it.
+
+    `folders` are those it may write to. `job_cpu` gives the CPU seconds of the whole job so far.
+    """
 
     def __init__(
-        self, spawn: Spawn, scratch: Path, limits: Limits, environment: dict[str, str]
+        self,
+        server: ForkServer,
+        order: WorkerOrder,
+        *,
+        folders: tuple[Path, ...],
+        limits: Limits,
+        parking: Parking,
+        job_cpu: Callable[[], float],
     ) -> None:
         self._limits = limits
-        self._scratch = scratch
+        self._server = server
+        self._folders = folders
+        self._parking = parking
+        self._job_cpu = job_cpu
         self._lost: WorkerLost | None = None
         self._started = False
-        self._checked_s = time.monotonic()
+        self._measured_s = self._walked_s = time.monotonic()
         theirs_in, self._questions = os.pipe()
         self._answers, theirs_out = os.pipe()
-        settings = {
-            "questions": theirs_in,
-            "answers": theirs_out,
-            "limits": limits.resource_limits(count_processes=spawn.count_processes),
-            "uid": spawn.uid,
-            "path": [spawn.submission, *spawn.libraries],
-            "scratch": spawn.scratch,
-        }
         try:
-            self._process = BoxProcess(
-                spawn,
-                # No site (-S), no user site (-s), no current folder (-P).
-                ["-P", "-s", "-S", "-c", _BOOT, json.dumps(settings), spawn.runtime],
-                scratch=scratch,
-                environment=environment,
-                limits=limits,
-                pass_fds=(theirs_in, theirs_out),
-            )
+            self._process = server.fork(order, (theirs_in, theirs_out))
         except BaseException:
             os.close(self._questions)
             os.close(self._answers)
@@ -102,7 +114,6 @@ class BoxTransport:
         except ProtocolViolation as error:
             raise self._end("crashed", str(error)) from None
         self._started = True
-        self._process.find_inner()
 
     def ask(self, payload: bytes, timeout_s: float) -> bytes:
         if self._lost is not None:
@@ -119,18 +130,24 @@ class BoxTransport:
     def output(self) -> tuple[str, str]:
         return self._process.output()
 
+    def peak_memory(self) -> int:
+        return self._process.peak_memory()
+
     # -- one exchange --------------------------------------------------------------------------
 
     def _exchange(self, data: bytes, timeout_s: float, what: str) -> bytes:
         """Send `data`, return the one frame that comes back, and drain the streams meanwhile."""
+        if self._parking.on:
+            self._process.park(stopped=False)
         deadline = time.monotonic() + timeout_s
+        self._cpu_before_s = -1.0
         unsent = self._send(memoryview(data))
         received, due = bytearray(), -1
         while due < 0 or len(received) < due:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise self._end("timeout", f"No answer within {timeout_s:g} s for {what}")
-            for fd, _ in self._poll.poll(max(1, min(remaining, _TICK_S) * 1000)):
+            for fd, _ in self._poll.poll(max(1, min(remaining, _MEASURE_S) * 1000)):
                 if fd == self._questions:
                     unsent = self._send(unsent)
                 elif fd != self._answers:
@@ -142,6 +159,8 @@ class BoxTransport:
                 if due - HEADER.size > self._limits.reply_bytes:
                     raise self._end("output", f"An answer of {due - HEADER.size} bytes: too large")
             self._look_around()
+        if self._parking.on:
+            self._process.park(stopped=True)
         if len(received) > due:
             raise self._end("crashed", "It answered more than it was asked")
         return bytes(received[HEADER.size :])
@@ -183,15 +202,33 @@ class BoxTransport:
         return self._gone()
 
     def _look_around(self) -> None:
-        """Now and then: is the process alive, is the scratch folder within its limit?"""
-        if time.monotonic() - self._checked_s < _TICK_S:
-            return
-        used = usage(self._scratch, self._limits.scratch_files)
-        self._checked_s = time.monotonic()
-        if used.bytes > self._limits.scratch_bytes:
+        """Now and then: is the process alive, is all of the box within its limits?"""
+        now = time.monotonic()
+        if now - self._measured_s >= _MEASURE_S:
+            self._measured_s = now
+            self._measure()
+        if now - self._walked_s >= _WALK_S:
+            self._walk()
+            self._walked_s = time.monotonic()
+
+    def _measure(self) -> None:
+        used, limits = self._server.used(), self._limits
+        if (beyond := self._server.beyond(limits, used)) is not None:
+            raise self._end(*beyond)
+        if self._cpu_before_s < 0:
+            self._cpu_before_s = used.cpu_s
+        if used.cpu_s - self._cpu_before_s > limits.question_cpu_s:
+            cap_s = limits.question_cpu_s
+            raise self._end("timeout", f"Used up its CPU time: {cap_s:g} s for one question")
+        if self._job_cpu() > limits.job_cpu_s:
+            raise self._end("timeout", f"Used up its CPU time: {limits.job_cpu_s:g} s in all")
+
+    def _walk(self) -> None:
+        used = [usage(folder, self._limits.scratch_files) for folder in self._folders]
+        if sum(each.bytes for each in used) > self._limits.scratch_bytes:
             cap = self._limits.scratch_bytes
             raise self._end("output", f"Wrote more than {cap} bytes of files")
-        if used.entries > self._limits.scratch_files:
+        if sum(each.entries for each in used) > self._limits.scratch_files:
             raise self._end("output", f"Made more than {self._limits.scratch_files} files")
         if self._process.status() is not None and not readable(self._answers, 0):
             raise self._gone()  # what it left behind keeps the pipe open
@@ -200,7 +237,12 @@ class BoxTransport:
 
     def _gone(self) -> WorkerLost:
         """The answer pipe closed: find out how the process ended."""
-        return self._end(*_cause(self._process.wait(_TICK_S)))
+        status = self._process.wait(_LEAVE_S)
+        if status == EXIT_NOT_CONFINED and not self._started:
+            self._end("crashed", "It could not be confined")
+            said = self._process.output()[1].strip().splitlines()[-1:] or ["it gave no reason"]
+            raise BoxUnavailable(self._server.tier, said[0], "See meridian doctor.")
+        return self._end(*_cause(status))
 
     def _end(self, outcome: str, message: str) -> WorkerLost:
         """End the process and remember why."""
@@ -213,12 +255,12 @@ class BoxTransport:
 
 
 def _cause(status: int | None) -> tuple[str, str]:
-    """Outcome and message for an exit status; bubblewrap reports signal n as 128 + n."""
+    """Outcome and message for an exit status, negative for a signal."""
     if status is None:
         return "crashed", "It closed the answer channel"
     if status == EXIT_NO_MEMORY:
         return "memory", "Out of memory"
-    number = -status if status < 0 else status - 128
+    number = -status
     if number == signal.SIGXCPU:
         return "timeout", "Used up its CPU time"
     if 0 < number < signal.NSIG:

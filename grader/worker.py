@@ -1,38 +1,66 @@
-"""The worker process: gives up every privilege, then serves the judge. See `grader.servant`."""
+"""The worker process, from the moment it is forked: nothing inherited, confined, then serving.
+
+Its descriptors are the streams (0 to 2), questions (3) and answers (4). See `grader.servant` for
+what it serves, `grader.kernel` for a notebook's.
+"""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import importlib
 import os
+import signal
 import sys
+import traceback
+from typing import NoReturn
 
+import msgspec
+
+from grader.confine import EXIT_NOT_CONFINED, Confinement, confine
 from grader.servant import EXIT_NO_MEMORY, Servant, serve
 
-__all__ = ["EXIT_NO_MEMORY", "Servant", "confine", "main"]
+__all__ = ["EXIT_NO_MEMORY", "FIRST_FREE", "Servant", "WorkerOrder", "become"]
+
+FIRST_FREE = 5
+_LAST_CLOSED = 1024
 
 
-def confine(limits: dict[str, int], uid: int | None) -> None:
-    """Set hard limits and give up every privilege, before the first line of the submission."""
-    import resource
+class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What the judge asks a worker to be."""
 
-    for name, amount in limits.items():
-        hard = amount + 1 if name == "CPU" else amount  # SIGXCPU first: it names the cause
-        resource.setrlimit(getattr(resource, "RLIMIT_" + name), (amount, hard))
-    if uid is not None:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-
-
-def main() -> None:
-    """Serve until the judge closes the pipe; ``argv[1]`` is the box's JSON."""
-    settings = json.loads(sys.argv[1])
-    confine(settings["limits"], settings["uid"])
-    os.chdir(settings["scratch"])
-    sys.path.extend(settings["path"])
-    sys.dont_write_bytecode = True
-    serve(settings["questions"], settings["answers"], settings["path"][0])
+    confinement: Confinement
+    path: list[str]
+    """Where it imports from, the submission first."""
+    folder: str
+    """Its working folder."""
+    environment: dict[str, str]
+    kernel: tuple[str, ...] = ()
+    """For a notebook's kernel: its connection file, and the one it makes when it is ready."""
 
 
-if __name__ == "__main__":
-    main()
+def become(worker: WorkerOrder, fds: list[int]) -> NoReturn:
+    """In the fork: keep the given descriptors alone, confine, serve. Never returns."""
+    try:
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for target, fd in enumerate(fds, 1):
+            os.dup2(fd, target, inheritable=target < 3)
+        os.closerange(1 + len(fds), _LAST_CLOSED)
+        sys.argv = ["worker"]
+        os.environ.update(worker.environment)
+        os.chdir(worker.folder)
+        sys.path.extend(name for name in worker.path if name not in sys.path)
+        try:
+            confine(worker.confinement)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(EXIT_NOT_CONFINED)
+        if worker.kernel:
+            importlib.import_module("grader.kernel").serve_kernel(*worker.kernel)
+        else:
+            serve(3, 4, worker.path[0])
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)

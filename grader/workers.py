@@ -6,15 +6,20 @@ import compileall
 import hashlib
 import os
 import shutil
+import socket
 import sysconfig
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
 import msgspec
 
-from grader.box import Box, Plan, Spawn
+from grader.box import Box, BoxUnavailable, Plan, Spawn
+from grader.box.system import spare_uid
+from grader.boxes import Forked, ForkServer, confinement_of
+from grader.boxset import BoxSet, scratch_parent
 from grader.errors import WorkerLost
 from grader.files import open_to_box, remove_tree
 from grader.in_process import LoopTransport
@@ -23,9 +28,12 @@ from grader.namespace import Namespace
 from grader.proxy import Connection
 from grader.runtime import RUNTIME_FILES
 from grader.servant import Servant
-from grader.transport import BoxTransport, Transport
+from grader.transport import BoxTransport, Parking, Transport
+from grader.worker import WorkerOrder
 
-__all__ = ["Workshop", "library_folders", "random_for"]
+__all__ = ["Workshop", "library_folders", "prepare_runtime", "random_for"]
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def library_folders() -> tuple[Path, ...]:
@@ -39,7 +47,8 @@ class Workshop:
 
     `box` is ``None`` for workers in this process. `extra` are folders the code may import from
     besides its own: installed packages for a capstone that allows them, the source of `meridian`
-    when that is what is judged.
+    when that is what is judged; of these, `preload` are loaded before a worker starts. `boxes` are
+    boxes that run already, made for `code`. `close` ends whatever was started.
     """
 
     def __init__(
@@ -54,6 +63,8 @@ class Workshop:
         extra: tuple[Path, ...] = (),
         hidden: tuple[Path, ...] = (),
         whose: str = "",
+        preload: tuple[str, ...] = (),
+        boxes: BoxSet | None = None,
     ) -> None:
         self._code = code
         self._work = work
@@ -64,20 +75,27 @@ class Workshop:
         self._extra = extra
         self._hidden = hidden
         self._whose = whose
-        self._starts = 0
-        if box is not None:
-            self._prepare_runtime()
+        self._preload = preload
+        self._boxes = boxes
+        self._uid = spare_uid() if boxes is None else boxes.plan.uid
+        self._parking = Parking()
+        self._others: list[Workshop] = []
+        if box is not None and boxes is None:
+            self._runtime = prepare_runtime(work)
 
     @property
     def code(self) -> Path:
         return self._code
 
-    def other(self, code: Path, extra: tuple[Path, ...], whose: str = "") -> Workshop:
+    def other(
+        self, code: Path, extra: tuple[Path, ...], whose: str = "", preload: tuple[str, ...] = ()
+    ) -> Workshop:
         """A workshop for other code under the same walls, limits and deadline.
 
-        `whose` opens its errors, so that a learner is not blamed for what is not theirs.
+        `whose` opens its errors, so that a learner is not blamed for what is not theirs. It is
+        closed with this one.
         """
-        return Workshop(
+        made = Workshop(
             code,
             self._work,
             box=self._box,
@@ -87,30 +105,40 @@ class Workshop:
             extra=extra,
             hidden=self._hidden,
             whose=whose,
+            preload=preload,
         )
+        self._others.append(made)
+        return made
+
+    # -- scratch folders -------------------------------------------------------------------------
 
     def scratch(self) -> Path:
         """A new empty folder that a worker may write to."""
-        folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=self._work))
-        if self._box is not None:
-            open_to_box(folder, self._uid(folder))
+        parent = self._work if self._box is None else self._running().plan.scratch
+        folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=parent))
+        self.share(folder)
         return folder
 
     def share(self, scratch: Path) -> None:
         """Let the worker write the files that the judge put into `scratch`."""
         if self._box is not None:
-            open_to_box(scratch, self._uid(scratch))
+            open_to_box(scratch, self._uid)
 
     def discard(self, scratch: Path) -> None:
         remove_tree(scratch)
+        remove_tree(_private(scratch))
 
     def seen_path(self, scratch: Path) -> str:
         """The name of `scratch` from the worker's side."""
-        return os.fspath(scratch) if self._box is None else self.spawn(scratch).scratch
+        return os.fspath(scratch) if self._box is None else self._running().spawn.name_of(scratch)
+
+    # -- workers ---------------------------------------------------------------------------------
 
     def connect(self, scratch: Path) -> Connection:
-        """A new worker on `scratch`; it starts while the judge goes on, and is asked by name."""
-        self._starts += 1
+        """A new worker on `scratch`; it starts while the judge goes on, and is asked by name.
+
+        Raises `BoxUnavailable` when the box cannot be started.
+        """
         transport = self._boxed(scratch) if self._box is not None else self._loop()
         first = int.from_bytes(os.urandom(4), "little")
         return Connection(
@@ -121,56 +149,157 @@ class Workshop:
             whose=self._whose,
         )
 
+    def park(self, on: bool) -> None:
+        """While `on`, every process of the boxes is stopped as long as no question is out.
+
+        So that what a submission left running cannot slow another side of a race.
+        """
+        self._parking.on = on
+        if self._boxes is not None:
+            self._boxes.park(stopped=on)
+
+    def dial(self, port: int, host: str = "127.0.0.1", timeout_s: float = 5.0) -> socket.socket:
+        """A TCP socket connected to `port` in the network of the newest worker's box.
+
+        Raises `OSError` when nobody listens, `ValueError` for an address that is not loopback.
+        """
+        if host not in _LOOPBACK:
+            raise ValueError(f"Expected a loopback address ({', '.join(_LOOPBACK)}), got {host!r}")
+        if self._box is None:
+            made = socket.create_connection((host, port), timeout_s)
+            made.settimeout(None)
+            return made
+        return self._running().latest().dial(host, port, timeout_s)
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all boxed workers so far."""
+        return 0.0 if self._boxes is None else self._boxes.cpu_s()
+
+    def close(self) -> None:
+        """End all workers and boxes; their scratch folders go too. Closing twice is harmless."""
+        for other in self._others:
+            other.close()
+        if self._boxes is not None and not self._boxes.closed:
+            self._boxes.close()
+            remove_tree(self._boxes.plan.scratch)
+
+    def extend(self, seconds: float) -> None:
+        """Move the deadline: what a job waits for others is not taken from its time."""
+        self._deadline += seconds
+
     def _question_s(self) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise WorkerLost("timeout", f"The job's {self.limits.job_s:g} s are used up")
         return min(self.limits.question_s, left)
 
-    def _prepare_runtime(self) -> None:
-        """The worker's own code as a folder: a few files of this package, and msgspec."""
-        self._runtime = self._work / "runtime"
-        if self._runtime.exists():
-            return
-        here = Path(__file__).parent
-        (self._runtime / "grader").mkdir(parents=True)
-        for name in RUNTIME_FILES:
-            shutil.copyfile(here / name, self._runtime / "grader" / name)
-        shutil.copytree(Path(msgspec.__file__).parent, self._runtime / "msgspec")
-        compileall.compile_dir(self._runtime, quiet=2, legacy=False)
-
-    def spawn(self, scratch: Path) -> Spawn:
-        """How to start a process on `scratch` in this workshop's box."""
-        assert self._box is not None
-        return self._box.spawn(
-            Plan(
-                runtime=self._runtime,
-                submission=self._code,
-                scratch=scratch,
-                libraries=self._extra,
-                hidden=self._hidden,
-            )
+    def _plan(self, scratch: Path) -> Plan:
+        return Plan(
+            runtime=self._runtime,
+            submission=self._code,
+            scratch=scratch,
+            libraries=self._extra,
+            hidden=self._hidden,
+            uid=self._uid,
+            network=self.limits.network,
         )
 
-    def _uid(self, scratch: Path) -> int | None:
-        return self.spawn(scratch).uid
+    def _running(self) -> BoxSet:
+        assert self._box is not None
+        if self._boxes is None:
+            plan = self._plan(scratch_parent(self._work, self._uid))
+            self._boxes = BoxSet(self._box, plan, self.limits, self._preload)
+        return self._boxes
 
     def _boxed(self, scratch: Path) -> Transport:
-        # Another hash seed for every start shows code that depends on the order of a set.
-        digest = hashlib.sha256(f"{self._seed}/{self._starts}".encode()).digest()
-        environment = {
-            "PYTHONHASHSEED": str(int.from_bytes(digest[:4], "little")),
-            "PYTHONUTF8": "1",
-            "HOME": "/tmp",
-            "LANG": "C.UTF-8",
-        }
-        return BoxTransport(self.spawn(scratch), scratch, self.limits, environment)
+        boxes = self._running()
+        for attempt in range(2):
+            try:
+                return self._forked(boxes.server(), scratch)
+            except BoxUnavailable:
+                if attempt:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _forked(self, server: ForkServer, scratch: Path) -> Transport:
+        order, private = self._order(server.spawn, scratch, self.limits)
+        return BoxTransport(
+            server,
+            order,
+            folders=(scratch, private),
+            limits=self.limits,
+            parking=self._parking,
+            job_cpu=self.cpu_s,
+        )
+
+    def kernel(
+        self, scratch: Path, files: tuple[str, str], environment: Mapping[str, str], limits: Limits
+    ) -> Forked:
+        """A notebook's kernel on `scratch`, starting: `files` are its connection file and the one
+        it makes when its sockets are there. ``{tmp}`` in `environment` is its folder for temporary
+        files. Raises `BoxUnavailable`.
+        """
+        server = self._running().server(alone=True)
+        order, _ = self._order(server.spawn, scratch, limits, files=files)
+        private = order.environment["TMPDIR"]
+        named = {name: value.replace("{tmp}", private) for name, value in environment.items()}
+        order = msgspec.structs.replace(order, environment={**order.environment, **named})
+        return server.fork(order)
+
+    def _order(
+        self, spawn: Spawn, scratch: Path, limits: Limits, files: tuple[str, ...] = ()
+    ) -> tuple[WorkerOrder, Path]:
+        """What to ask of a worker on `scratch`, and its folder for temporary files."""
+        private = _private(scratch)
+        remove_tree(private)
+        private.mkdir()
+        self.share(private)
+        own = (spawn.name_of(scratch), spawn.name_of(private))
+        amounts = limits.resource_limits(
+            count_processes=spawn.count_processes,
+            processes_before=spawn.processes_before or 0,
+            large_address_space=bool(self._extra),
+        )
+        order = WorkerOrder(
+            confinement=confinement_of(
+                spawn,
+                amounts,
+                own,
+                # A kernel talks to its own threads by TCP, where that reaches nothing else.
+                network=limits.network or (bool(files) and spawn.own_network),
+                unix_sockets=bool(files),
+            ),
+            path=[spawn.submission, *spawn.libraries],
+            folder=own[0],
+            environment={"HOME": own[1], "TMPDIR": own[1]},
+            kernel=files,
+        )
+        return order, private
 
     def _loop(self) -> Transport:
         here = Namespace(self._code, self._extra)
         return LoopTransport(
             Servant(here.load, os.fspath(self._code)), here, self.limits.output_kept_bytes
         )
+
+
+def _private(scratch: Path) -> Path:
+    """Where a worker on `scratch` keeps temporary files, apart from those it is asked for."""
+    return scratch.with_name(scratch.name + ".tmp")
+
+
+def prepare_runtime(work: Path) -> Path:
+    """The worker's own code as a folder in `work`: a few files of this package, and msgspec."""
+    runtime = work / "runtime"
+    if runtime.exists():
+        return runtime
+    here = Path(__file__).parent
+    (runtime / "grader").mkdir(parents=True)
+    for name in RUNTIME_FILES:
+        shutil.copyfile(here / name, runtime / "grader" / name)
+    shutil.copytree(Path(msgspec.__file__).parent, runtime / "msgspec")
+    compileall.compile_dir(runtime, quiet=2, legacy=False)
+    return runtime
 
 
 def random_for(seed: str, name: str) -> Random:

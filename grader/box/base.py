@@ -19,22 +19,26 @@ class BoxUnavailable(MeridianError, RuntimeError):
         self.tier = tier
         self.reason = reason
         self.fix = fix
-        super().__init__(f"No {tier} box on this machine: {reason}. {fix}")
+        super().__init__(f"No {tier} box on this machine: {reason}. {fix}".rstrip())
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Which folders of this machine one boxed process needs, and nothing else."""
+    """Which folders of this machine a box needs, and nothing else."""
 
     runtime: Path
     """Copies of the worker's own code (read-only)."""
     submission: Path
     """The collected submission (read-only)."""
     scratch: Path
-    """The one folder it may write to; shared with the judge."""
+    """Holds the folders its workers may write to; shared with the judge."""
     libraries: tuple[Path, ...] = ()
     """Further folders to import from (read-only)."""
     hidden: tuple[Path, ...] = ()
     """Folders inside `libraries` that must look empty."""
+    uid: int | None = None
+    """The user its workers become, where the judge is root."""
+    network: bool = False
+    """Whether the submission serves or uses TCP."""
 
 
 class Spawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +51,31 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     libraries: tuple[str, ...]
     uid: int | None = None
-    """The worker gives up root for this uid before it loads the submission."""
-    count_processes: bool = True
-    """Whether a limit on processes would count this box alone."""
+    """A worker gives up root for this uid before it loads the submission."""
+    processes_before: int | None = 0
+    """How many the kernel counts already against a limit on processes, ``None``: it cannot."""
     hidden: tuple[str, ...] = ()
     """Arguments read from ``{hidden}``, NUL after each: a command line shows in the box's /proc."""
     contained: bool = False
     """Whether all of it dies with one process, whose id is written, as JSON, to ``{info}``."""
+    walls: bool = False
+    """Whether a worker also confines itself with Landlock and a filter of system calls."""
+    own_network: bool = False
+    reads: tuple[str, ...] = ()
+    """What Landlock lets a worker read, besides submission, runtime and libraries."""
+    lists: tuple[str, ...] = ()
+    """Folders whose names alone may be read."""
+    writes: tuple[str, ...] = ()
+    """What Landlock lets it change, besides its scratch folder."""
+
+    @property
+    def count_processes(self) -> bool:
+        """Whether a limit on processes means anything here."""
+        return self.processes_before is not None
+
+    def name_of(self, scratch: Path) -> str:
+        """What a worker calls `scratch`, a folder inside `Plan.scratch`."""
+        return f"{self.scratch}/{scratch.name}"
 
 
 class Box(Protocol):
@@ -62,5 +84,8 @@ class Box(Protocol):
     tier: str
 
     def spawn(self, plan: Plan) -> Spawn:
-        """The command line that starts python with access to `plan` alone."""
+        """The command line that starts python with access to `plan` alone.
+
+        Raises `BoxUnavailable` for a plan that this tier cannot keep, such as a network.
+        """
         ...

@@ -9,30 +9,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from grader import seccomp
 from grader.box.base import Plan, Spawn
+from grader.box.system import python_executable, system_folders
 
-__all__ = ["BwrapBox", "python_executable", "spare_uid"]
+__all__ = ["BwrapBox"]
 
-# systemd's range for uids that belong to no account and live as long as a service.
-_FIRST_SPARE_UID = 61_184
-_SPARE_UIDS = 4_336
 _TMP_BYTES = 64 * 2**20
-
-
-def spare_uid() -> int | None:
-    """A uid for this process's boxes when it is root; they share no process count with others."""
-    if os.geteuid() != 0:
-        return None
-    return _FIRST_SPARE_UID + os.getpid() % _SPARE_UIDS
-
-
-def python_executable() -> str:
-    """The interpreter itself: a virtual environment's link would drag its packages along."""
-    return os.path.realpath(sys.executable)
 
 
 class BwrapBox:
@@ -55,6 +41,8 @@ class BwrapBox:
             for hidden in plan.hidden:
                 if hidden.is_relative_to(folder) and hidden.is_dir():
                     argv += ["--tmpfs", f"{name}/{hidden.relative_to(folder)}"]
+                    argv += ["--remount-ro", f"{name}/{hidden.relative_to(folder)}"]
+        argv += ["--remount-ro", "/dev", "--remount-ro", "/"]
         return Spawn(
             argv=(self._bwrap, "--args", "{hidden}", "--", python_executable()),
             hidden=tuple(argv),
@@ -62,43 +50,40 @@ class BwrapBox:
             scratch="/scratch",
             runtime="/runtime",
             libraries=libraries,
-            uid=spare_uid(),
+            uid=plan.uid,
             contained=True,
+            walls=seccomp.supported(),
+            own_network=True,
+            reads=(*map(str, system_folders()), "/proc", "/dev"),
+            writes=("/tmp", "/dev/shm", "/dev/null"),
         )
 
 
 def _walls() -> Iterator[str]:
-    yield from ("--die-with-parent", "--new-session", "--hostname", "box")
+    yield from ("--new-session", "--hostname", "box")
     yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net")
     yield "--unshare-cgroup-try"
     if os.geteuid() == 0:
-        yield from ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
+        yield from ("--cap-drop", "ALL")
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):  # of the fork server alone
+            yield from ("--cap-add", capability)
     else:
         yield from ("--unshare-user", "--uid", "65534", "--gid", "65534")
 
 
 def _system() -> Iterator[str]:
-    """Shared libraries and the Python installation, read-only; empty /tmp, own /proc and /dev."""
-    yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "1777")
-    yield from ("--size", str(_TMP_BYTES), "--tmpfs", "/tmp")
-    prefix = Path(sys.base_prefix)
-    folders = [Path("/usr")] if prefix == Path("/usr") else [Path("/usr/lib"), Path("/usr/lib64")]
-    for name in ("/lib", "/lib64"):
-        if Path(name).is_symlink():
-            yield from ("--symlink", os.readlink(name), name)
+    """The system read-only; empty /tmp and /dev/shm of a fixed size, own /proc and /dev."""
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    for place in ("/dev/shm", "/tmp"):
+        yield from ("--perms", "1777", "--size", str(_TMP_BYTES), "--tmpfs", place)
+    for folder in system_folders():
+        if folder.is_symlink() and folder.parent == Path("/"):
+            yield from ("--symlink", os.readlink(folder), str(folder))
         else:
-            folders.append(Path(name))
-    folders += [Path("/etc/ld.so.cache"), Path("/etc/localtime")]
-    if prefix != Path("/usr"):
-        folders.append(prefix)
-        if not Path(python_executable()).is_relative_to(prefix):
-            folders.append(Path(python_executable()))
-    for folder in folders:
-        if folder.exists():
             yield from _bind(folder, str(folder))
 
 
-def _bind(source: Path, target: str) -> Iterator[str]:
+def _bind(source: Path | str, target: str) -> Iterator[str]:
     """Show `source` read-only; folders above it would be closed to other users by default."""
     for parent in reversed(Path(target).parents[:-1]):
         yield from ("--perms", "0755", "--dir", str(parent))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from grader.box.base import Plan, Spawn
-from grader.box.bwrap import python_executable
+from grader.box.system import python_executable, tasks_of_this_user
 
 __all__ = ["RlimitsBox"]
 
@@ -22,6 +22,5 @@ class RlimitsBox:
             scratch=str(plan.scratch),
             runtime=str(plan.runtime),
             libraries=tuple(os.fspath(folder) for folder in plan.libraries),
-            # The kernel would count every process of this user, and none of root's.
-            count_processes=False,
+            processes_before=tasks_of_this_user(),
         )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from grader.box import detect
+from grader.box import detect, open_box, survey
 from grader.job import JobSpec, run_one
 from grader.limits import MIB, Limits
 from grader.report import Report
+from grader.workers import Workshop
 from meridian.academy.curriculum import Capstone, Criterion
 
 HERE = Path(__file__).parent
@@ -109,14 +111,19 @@ class Toy:
 
 def box_processes() -> list[int]:
     """Processes alive now that were started in a box by this process."""
-    mark = f"MERIDIAN_BOX={os.getpid()}-".encode()
+    return processes_with(f"MERIDIAN_BOX={os.getpid()}-")
+
+
+def processes_with(*marks: str) -> list[int]:
+    """Processes alive now with a variable that begins with one of `marks`."""
+    starts = tuple(mark.encode() for mark in marks)
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             variables = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if any(variable.startswith(mark) for variable in variables):
+        if any(variable.startswith(starts) for variable in variables):
             found.append(int(entry.name))
     return found
 
@@ -138,3 +145,56 @@ def bwrap() -> None:
     best = detect()
     if best.tier != "bwrap":
         pytest.skip(f"no bubblewrap box here: {best.reason}")
+
+
+def need(tier: str) -> None:
+    """Skip this test where `tier` does not work, and say what would help."""
+    found = next(each for each in survey() if each.tier == tier)
+    if found.reason:
+        pytest.skip(f"no {tier} box here: {found.reason}. {found.fix}")
+
+
+@pytest.fixture(params=["bwrap", "landlock"])
+def walls(request: pytest.FixtureRequest) -> str:
+    """Each tier that may grade others' work, where it works."""
+    need(request.param)
+    return str(request.param)
+
+
+RUN_ANYTHING = """
+import os, resource, signal, socket, subprocess, sys, threading, time
+
+def do(source, **names):
+    scope = {**globals(), **names}
+    exec(source, scope)
+    return scope.get("result")
+"""
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path) -> Iterator[Callable[..., Workshop]]:
+    """Makes workshops whose package ``lab`` runs any source; afterwards nothing of them is left."""
+    (tmp_path / "code" / "lab").mkdir(parents=True)
+    (tmp_path / "code" / "lab" / "__init__.py").write_text(RUN_ANYTHING)
+    (tmp_path / "work").mkdir()
+    made: list[Workshop] = []
+
+    def make(tier: str, limits: Limits = TIGHT, **settings: Any) -> Workshop:
+        made.append(
+            Workshop(
+                tmp_path / "code",
+                tmp_path / "work",
+                box=open_box(tier),
+                limits=limits,
+                seed="seed",
+                deadline=time.monotonic() + 120,
+                **settings,
+            )
+        )
+        return made[-1]
+
+    yield make
+    for workshop in made:
+        workshop.close()
+    assert [entry.name for entry in (tmp_path / "work").iterdir()] in ([], ["runtime"])
+    assert box_processes() == []

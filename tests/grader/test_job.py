@@ -252,12 +252,11 @@ def test_the_environment_does_not_steer_the_judging_pytest(
 
 
 def test_strangers_are_not_judged_without_walls(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "grader.box.tiers.detect", lambda: Detection("rlimits", "no bwrap", "Install it.")
-    )
-    monkeypatch.setattr(
-        "grader.job.detect", lambda: Detection("rlimits", "no bwrap", "Install it.")
-    )
+    without = Detection("rlimits", "no bwrap", "Install it.")
+    found = (Detection("bwrap", "no bwrap", "Install it."), Detection("rlimits"))
+    monkeypatch.setattr("grader.box.tiers.survey", lambda: found)
+    monkeypatch.setattr("grader.box.tiers.detect", lambda: without)
+    monkeypatch.setattr("grader.job.detect", lambda: without)
     submission = toy.submission()
     with pytest.raises(BoxUnavailable, match=r"no bwrap\. Install it\."):
         toy.judge(submission=submission, learner="somebody")
