@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from grader.commands import authoring, cohort, prove, records, regrade, run_one
+from grader.commands import authoring, board, cohort, prove, records, regrade, run_one
 
 __all__ = ["app", "main"]
 
@@ -23,6 +23,7 @@ app.command("verify-report")(records.verify_report)
 app.command("gradebook")(records.gradebook)
 app.command("feedback")(records.feedback)
 app.command("export")(records.export)
+app.command("board")(board.board_command)
 app.command("regrade")(regrade.regrade_command)
 app.command("adjust")(regrade.adjust)
 app.add_typer(cohort.app, name="cohort")

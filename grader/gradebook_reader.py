@@ -126,7 +126,7 @@ class GradebookReader:
             "COALESCE((SELECT r.report FROM revisions r WHERE r.attempt_id = a.id "
             "AND r.report IS NOT NULL ORDER BY r.id DESC LIMIT 1), a.report)"
         )
-        query = ATTEMPTS.replace(" FROM ", f", {latest} FROM ", 1)
+        query = ATTEMPTS.replace(" FROM attempts a", f", {latest} FROM attempts a", 1)
         for row in self._db.execute(f"{query} ORDER BY a.id"):
             yield _attempt(row[:-1]), row[-1]
 
