@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-__all__ = ["at_home", "configured"]
+__all__ = ["at_home", "configured", "sequences"]
 
 _BACKEND = "meridian"
+_AVERAGE_STEPS = 10.0
 
 
 def configured(
@@ -66,6 +67,16 @@ def _register() -> None:
             return self._random.choice(fitting) if fitting else None
 
     providers.AVAILABLE_PROVIDERS[_BACKEND] = Drawn
+
+
+def sequences(step: SearchStrategy[Any], most: int) -> SearchStrategy[list[Any]]:
+    """Lists of steps: longer than hypothesis makes lists, short enough to be shrunk quickly."""
+    from hypothesis import strategies
+
+    chosen: Any = strategies.lists(step, max_size=most)
+    chosen.wrapped_strategy.average_size = min(_AVERAGE_STEPS, most / 2)
+    found: SearchStrategy[list[Any]] = chosen
+    return found
 
 
 @contextmanager

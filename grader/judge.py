@@ -24,7 +24,7 @@ from grader.transcript import Draws, Witness, witnessed
 from grader.verdict import Verdict, explain, sentence
 from grader.workers import Workshop
 from meridian.academy.curriculum import Capstone
-from meridian.academy.outcomes import NOT_JUDGED, replay_id
+from meridian.academy.outcomes import NOT_JUDGED, NOT_WRITTEN, replay_id
 from meridian.errors import MeridianError
 
 __all__ = ["Judge", "SuiteError", "Verdict", "explain", "run_suite"]
@@ -206,7 +206,7 @@ class Judge:
         if call.excinfo is not None:
             if not verdict.reached or verdict.outcome == "passed":
                 verdict.outcome, said, verdict.counterexample = explain(call.excinfo.value)
-                verdict.message = sentence(verdict.category, said)
+                verdict.said, verdict.message = said, sentence(verdict.category, said)
                 verdict.replay = self._replay(item, verdict, call.excinfo.value)
                 verdict.detail = str(report.longrepr)
             verdict.reached = True
@@ -221,7 +221,8 @@ class Judge:
         """The failure as a program, where there is a failure and something was asked."""
         fixtures = getattr(item, "funcargs", {})
         witness = fixtures.get("submission")
-        if verdict.outcome in ("passed", "not_run") or not isinstance(witness, Witness):
+        told = verdict.outcome not in ("passed", "not_run") and NOT_WRITTEN not in verdict.said
+        if not told or not isinstance(witness, Witness):
             return ""
         draws = fixtures.get("rng")
         title = self._titles.get(verdict.criterion, "")

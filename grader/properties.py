@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from grader.compare import CriterionFailed, show
-from grader.drawing import at_home, configured
+from grader.drawing import at_home, configured, sequences
 from grader.errors import RemoteError, WorkerLost, WrongType
 from grader.transcript import Event, Witness
 from meridian.errors import MeridianError
@@ -31,8 +31,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _STEPS = "__steps__"
 _MARK = "__drawn__"
 _MAX_STEPS_TOLD = 24
-_INNER = 16
-"""Lists of lists: hypothesis draws a few dozen steps this way, and leaves out many at once."""
 _FAILURES = (CriterionFailed, RemoteError, WrongType, WorkerLost, AssertionError)
 
 
@@ -93,18 +91,18 @@ class Finder:
         /,
         *,
         examples: int = 100,
-        questions: int = 5_000,
-        shrink_s: float = 5.0,
+        questions: int = 20_000,
+        shrink_s: float = 30.0,
         restart: bool = False,
         **drawn: SearchStrategy[Any],
     ) -> None:
         """Call ``check(**values)`` for up to `examples` draws; the smallest failure is raised.
 
-        No example starts after `questions` questions; shrinking may ask as many again, for
-        `shrink_s` seconds. `restart` gives every example a worker of its own, and lets an example
-        that ends the worker be shrunk. `check` makes what it needs afresh: an example must not
-        depend on the one before. Raises `Smallest`; a stub that is not written yet, and a worker
-        that was lost, as they are.
+        No example starts after `questions` questions; shrinking may ask as many again, and stops
+        after `shrink_s` seconds whatever the machine. `restart` gives every example a worker of
+        its own, and lets an example that ends the worker be shrunk. `check` makes what it needs
+        afresh: an example must not depend on the one before. Raises `Smallest`; a stub that is
+        not written yet is raised as it is.
         """
         from hypothesis import strategies
 
@@ -118,8 +116,8 @@ class Finder:
         *arguments: Any,
         examples: int = 50,
         steps: int = 100,
-        questions: int = 5_000,
-        shrink_s: float = 5.0,
+        questions: int = 12_000,
+        shrink_s: float = 30.0,
         restart: bool = False,
     ) -> None:
         """Call sequences of the steps of ``model(*arguments)``, a fresh one for each example.
@@ -138,15 +136,12 @@ class Finder:
         ]
         if not kinds:
             raise ValueError(f"{model.__name__} has no method marked with `values`")
-        parts = strategies.lists(strategies.one_of(kinds), max_size=_INNER)
-        whole = strategies.fixed_dictionaries(
-            {**made, _STEPS: strategies.lists(parts, max_size=_INNER)}
-        )
-
+        sequence = sequences(strategies.one_of(kinds), steps)
+        whole = strategies.fixed_dictionaries({**made, _STEPS: sequence})
         story = _Story()
 
         def check(**settings: Any) -> None:
-            chosen = [step for part in settings.pop(_STEPS) for step in part][:steps]
+            chosen = settings.pop(_STEPS)
             story.begin(settings)
             machine = model(*arguments, **settings)
             with _closing(machine):
@@ -271,4 +266,7 @@ def _steps(model: type) -> dict[str, dict[str, Any]]:
 
 
 def _called(name: str, given: Mapping[str, Any]) -> str:
-    return f"{name}({', '.join(f'{key}={show(value)}' for key, value in given.items())})"
+    """The step as a call; one argument needs no name."""
+    named = len(given) > 1
+    told = (f"{key}={show(value)}" if named else show(value) for key, value in given.items())
+    return f"{name}({', '.join(told)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from grader.literals import Literals, Unwritable
@@ -16,6 +16,7 @@ __all__ = ["Names", "Writer"]
 _INLINE = frozenset(
     ("type", "function", "method", "module", "builtin_function_or_method", "ABCMeta", "EnumType")
 )
+_LOOKS = ("get", "enter", "item")
 _MAX_NAME_CHARS = 30
 _RESERVED = frozenset(
     (
@@ -34,7 +35,7 @@ _RESERVED = frozenset(
             "i",
         ),
         *("base64", "contextlib", "os", "random", "signal", "sys", "tempfile", "traceback"),
-        *("zlib", *dir(builtins)),
+        *("zlib", "atexit", "shutil", *dir(builtins)),
     )
 )
 
@@ -79,9 +80,14 @@ class Names:
 class Writer:
     """Turns one event into an expression, or into a statement where it has no value."""
 
-    def __init__(self, names: Names, literals: Literals) -> None:
+    def __init__(self, names: Names, literals: Literals, events: Sequence[Event]) -> None:
         self._names = names
         self._say = literals
+        self._asked = {
+            (thing.worker, thing.number)
+            for event in events
+            for thing, _ in _things(event.arguments, "")
+        }
         self._batches: dict[tuple[int, int], tuple[str, str, str]] = {}
 
     def expression(self, event: Event) -> str | None:
@@ -108,6 +114,8 @@ class Writer:
                 return ""
             if event.operation == "prepare":
                 return self._bind_batch(event, value)
+            if event.operation in _LOOKS and (value.worker, value.number) not in self._asked:
+                return text  # looked at and never used: its repr tells more than a name
             name = self._names.new(value.class_name)
             self._names.set(value, name)
             return f"{name} = {text}"

@@ -78,7 +78,7 @@ def _combine(criterion: Criterion, verdicts: list[Verdict]) -> CriterionReport:
     missed = [v for v in verdicts if v.outcome != "passed"]
     failed = [v for v in missed if not v.because]
     entry.outcome = (failed or missed)[0].outcome if missed else "passed"
-    messages = list(dict.fromkeys([v.message for v in failed] + _causes(missed, verdicts)))
+    messages = [*_told(failed), *_causes(missed, verdicts)]
     more = [f"and {len(messages) - _MAX_MESSAGES} more"] if len(messages) > _MAX_MESSAGES else []
     entry.message = "\n".join([*messages[:_MAX_MESSAGES], *more])
     shown = [v for v in failed if v.counterexample] or [v for v in failed if v.replay]
@@ -87,11 +87,18 @@ def _combine(criterion: Criterion, verdicts: list[Verdict]) -> CriterionReport:
     return entry
 
 
+def _told(failed: Sequence[Verdict]) -> list[str]:
+    """What each failed test has to say, each cause once: by the first test that met it."""
+    first = {v.said or v.message: v.message for v in reversed(failed)}
+    return list(dict.fromkeys(first[v.said or v.message] for v in failed))
+
+
 def _causes(missed: Sequence[Verdict], verdicts: Sequence[Verdict]) -> list[str]:
-    """Each cause that kept tests from being run, once; which tests, unless it is all of them."""
+    """Each cause that kept tests from being run, once; which tests, unless none was run."""
+    blocked = [v for v in missed if v.because]
     told = []
-    for cause in dict.fromkeys(v.because for v in missed if v.because):
-        stopped = [v for v in missed if v.because == cause]
-        names = "" if len(stopped) == len(verdicts) else "; ".join(v.category for v in stopped)
-        told.append(sentence(names, f"{NOT_JUDGED} {cause}"))
+    for cause in dict.fromkeys(v.because for v in blocked):
+        names = [v.category.rstrip(".") for v in blocked if v.because == cause]
+        which = "; ".join(filter(None, names)) if len(blocked) < len(verdicts) else ""
+        told.append(sentence(which, f"{NOT_JUDGED} {cause}"))
     return told

@@ -24,6 +24,8 @@ class Verdict(msgspec.Struct):
     category: str
     outcome: Outcome = "failed"
     message: str = "No verdict was reached"
+    said: str = ""
+    """The message without the category: what went wrong, which several tests may have met."""
     counterexample: str = ""
     replay: str = ""
     because: str = ""
@@ -42,8 +44,8 @@ def explain(error: BaseException) -> tuple[Outcome, str, str]:
     through: never the suite's own assertions.
     """
     if isinstance(error, Smallest):
-        outcome, message, _ = explain(error.error)
-        return outcome, message, error.counterexample
+        outcome, message, counterexample = explain(error.error)
+        return outcome, message, error.counterexample or counterexample
     if isinstance(error, CriterionFailed):
         return "failed", error.message, error.counterexample
     if isinstance(error, WorkerLost):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from meridian import __version__
-from meridian.academy.commands import capstone, carry, doctor, lab, quiz, where
+from meridian.academy.commands import capstone, carry, doctor, lab, quiz, replay, where
 from meridian.academy.commands.failures import failure_message, print_failure
 from meridian.errors import MeridianError
 
@@ -35,6 +35,7 @@ app.command("quiz")(quiz.quiz)
 app.command("check")(capstone.check)
 app.command("bench")(capstone.bench)
 app.command("submit")(capstone.submit)
+app.command("replay")(replay.replay)
 app.command("reset")(carry.reset)
 app.command("status")(where.status)
 app.command("map")(where.map_)

@@ -349,3 +349,28 @@ def test_progress_takes_any_event(bars) -> None:
     text = screen.getvalue()
     assert "Asking questions" in text
     assert "later" in text
+
+
+def test_a_submission_that_could_not_be_judged_is_no_attempt(
+    lab: Path, meridian, fake: FakeGrader, store: ProgressStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(spec: JobSpec) -> Report:
+        report = fake.run_one(spec)
+        report.judged = report.passed = False
+        report.criteria[0].outcome = "refused"
+        report.criteria[0].message = "tle.py: SyntaxError"
+        return report
+
+    with monkeypatch.context() as patch:
+        patch.setattr(grader.job, "run_one", refused)
+        for _ in range(2):
+            done = meridian("submit", MODULE)
+            assert done.status == 1
+            assert "This attempt does not count" in done.out
+            assert "not-judged/feedback.html" in done.out
+    known = store.record().capstones.get(MODULE)
+    assert known is None or known.submissions == ()
+    meridian("submit", MODULE)
+    assert [job.attempt for job in fake.jobs] == [1, 1, 1]
+    reports = lab / ".meridian" / "reports" / MODULE
+    assert sorted(path.name for path in reports.iterdir()) == ["not-judged", "submit-001"]

@@ -69,7 +69,9 @@ def judge(mode: Mode, key: str, submission: Path | None, *, anyway: bool, output
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)  # half a report says nothing
         raise
-    if mode == "submit":
+    if mode == "submit" and not report.get("judged", True):
+        out = _set_apart(out)
+    elif mode == "submit":
         store.record_submission(key, report, out.relative_to(course.root))
     elif mode == "check":
         store.record_check(key, report)
@@ -115,6 +117,13 @@ def _fresh_folder(course: Curriculum, store: ProgressStore, module: Module, mode
         folder = home / f"submit-{number:03}"
     folder.mkdir(parents=True)
     return folder
+
+
+def _set_apart(out: Path) -> Path:
+    """Where the report of a submission goes that could not be judged: it is no attempt."""
+    apart = out.with_name("not-judged")
+    shutil.rmtree(apart, ignore_errors=True)
+    return out.rename(apart)
 
 
 def _run(
