@@ -28,6 +28,12 @@ TLE_FIELDS = (
     "rev_number",
 )
 BODY_BYTES = PAGE_SIZE - 17
+
+# What other tests stand on: when one of these fails, they would only say the same again.
+OFFSET = "test_pages_lie_at_their_offset"
+PAGE = "test_forty_records_in_a_page"
+MANAGER = "test_forty_records_in_the_manager"
+DELETING = "test_deleted_slots_are_none"
 _TLE = struct.Struct("<I8s8dHI")
 
 TleValues = tuple[int, str, float, float, float, float, float, float, float, float, int, int]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
 
 from grader.acceptance.database._storage import (
+    OFFSET,
     allocate,
     decoded,
     first_bit_not_caught,
@@ -75,13 +75,12 @@ def test_a_short_tail_is_an_error(submission: Submission) -> None:
     name = "tail.oor"
     file = submission.PageFile(submission.path(name))
     allocate(submission, file, 5)  # fresh pages end in zeros: padding would look right
-    host = submission.host_path(name)
-    os.truncate(host, 6 * PAGE_SIZE - 1)
+    submission.truncate(name, 6 * PAGE_SIZE - 1)
     with submission.raises("TruncatedFile", call="read_page(5, into) of 4,095 bytes"):
         file.read_page(5, submission.buffer(PAGE_SIZE).view())
-    os.truncate(host, 6 * PAGE_SIZE)
+    submission.truncate(name, 6 * PAGE_SIZE)
     file.close()
-    os.truncate(host, 6 * PAGE_SIZE - 1)
+    submission.truncate(name, 6 * PAGE_SIZE - 1)
     with submission.raises("TruncatedFile", call="Opening and reading a file cut by one byte"):
         file = submission.PageFile(submission.path(name))
         file.read_page(5, submission.buffer(PAGE_SIZE).view())
@@ -114,7 +113,7 @@ def test_freed_pages_come_back(submission: Submission) -> None:
         expect(found[1:5], (page_id, 1, 0, PAGE_SIZE), "its id, type, record count, free offset")
 
 
-@pytest.mark.criterion("2", points=6)
+@pytest.mark.criterion("2", points=6, after=OFFSET)
 def test_every_flipped_body_bit(submission: Submission, rng: Rng) -> None:
     """A flipped bit in bytes 17..4095 is CorruptPage on the read through the pool, never data."""
     page = random_page(rng, 7)
@@ -136,7 +135,7 @@ def test_every_flipped_body_bit(submission: Submission, rng: Rng) -> None:
         )
 
 
-@pytest.mark.criterion("2", points=3)
+@pytest.mark.criterion("2", points=3, after=OFFSET)
 def test_every_flipped_header_bit(submission: Submission, rng: Rng) -> None:
     """A flipped bit in the header, page id and checksum included, raises CorruptPage."""
     missed = first_bit_not_caught(submission, rng, range(17 * 8))
@@ -151,7 +150,7 @@ def test_every_flipped_header_bit(submission: Submission, rng: Rng) -> None:
         )
 
 
-@pytest.mark.criterion("2", points=2)
+@pytest.mark.criterion("2", points=2, after=OFFSET)
 def test_swapped_pages(submission: Submission, rng: Rng) -> None:
     """Two whole pages that changed places raise MisdirectedPage."""
     ids, pages = sealed_file(submission, rng, "swap.oor", 6)
@@ -166,7 +165,7 @@ def test_swapped_pages(submission: Submission, rng: Rng) -> None:
             pool.fetch(page_id)
 
 
-@pytest.mark.criterion("2", points=2)
+@pytest.mark.criterion("2", points=2, after=OFFSET)
 def test_a_page_that_was_good_before(submission: Submission, rng: Rng) -> None:
     """Every read is verified: a page that goes bad after it was read once is refused as well."""
     ids, pages = sealed_file(submission, rng, "later.oor", 40)
@@ -185,7 +184,7 @@ def test_a_page_that_was_good_before(submission: Submission, rng: Rng) -> None:
         file.read_page(ids[1], submission.buffer(PAGE_SIZE).view())
 
 
-@pytest.mark.criterion("2", points=2)
+@pytest.mark.criterion("2", points=2, after=OFFSET)
 def test_what_is_flushed_is_sealed(submission: Submission, rng: Rng) -> None:
     """A page changed in the pool is on disk, with a checksum of its new bytes, after flush_all."""
     ids, _ = sealed_file(submission, rng, "flush.oor", 5)

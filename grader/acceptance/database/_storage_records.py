@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from grader.acceptance.database._storage import (
+    DELETING,
+    MANAGER,
+    OFFSET,
+    PAGE,
     TLE_BYTES,
     TLE_FIELDS,
     content,
@@ -51,7 +55,7 @@ def test_forty_records_in_a_page(submission: Submission, rng: Rng) -> None:
     expect(page.free_contiguous, 639, "free_contiguous after 40 records: 4079 - 40 * (82 + 4)")
 
 
-@pytest.mark.criterion("4", points=4)
+@pytest.mark.criterion("4", points=4, after=(PAGE, OFFSET))
 def test_forty_records_in_the_manager(submission: Submission, rng: Rng) -> None:
     """40 records through PageManager: one page, 40 slots, equal bytes, also after reopening."""
     path = submission.path("forty.oor")
@@ -114,7 +118,7 @@ def _survivors(page: Remote, records: list[bytes], when: str) -> None:
         expect(content(page.get(slot), f"get({slot})"), want, f"get({slot}) {when}")
 
 
-@pytest.mark.criterion("5", points=5)
+@pytest.mark.criterion("5", points=5, after=PAGE)
 def test_deleted_slots_are_none(submission: Submission, rng: Rng) -> None:
     """Deleted slots look up as None, the others are untouched, a second delete is False."""
     buf, page, records = _half_deleted(submission, rng)
@@ -129,7 +133,7 @@ def test_deleted_slots_are_none(submission: Submission, rng: Rng) -> None:
     expect(slots[0], (0xFFFF, 0), "Offset and length of a deleted slot, on the page")
 
 
-@pytest.mark.criterion("5", points=8)
+@pytest.mark.criterion("5", points=8, after=DELETING)
 def test_compaction_keeps_slot_ids(submission: Submission, rng: Rng) -> None:
     """compact() keeps every slot id and makes all free space contiguous and zero."""
     buf, page, records = _half_deleted(submission, rng)
@@ -146,7 +150,7 @@ def test_compaction_keeps_slot_ids(submission: Submission, rng: Rng) -> None:
     expect(bytes(buf), raw, "The page after the second compact()")
 
 
-@pytest.mark.criterion("5", points=4)
+@pytest.mark.criterion("5", points=4, after=DELETING)
 def test_reinsertion_reuses_slots(submission: Submission, rng: Rng) -> None:
     """Inserting takes the lowest deleted slot again."""
     _, page, records = _half_deleted(submission, rng)
@@ -159,7 +163,7 @@ def test_reinsertion_reuses_slots(submission: Submission, rng: Rng) -> None:
     expect(page.insert(records[0]), 40, "insert(record) with no slot deleted")
 
 
-@pytest.mark.criterion("5", points=3)
+@pytest.mark.criterion("5", points=3, after=MANAGER)
 def test_deleting_through_the_manager(submission: Submission, rng: Rng) -> None:
     """PageManager: deleted ids are None; with reuse_slots=False they stay so for ever."""
     path = submission.path("delete.oor")
@@ -188,7 +192,7 @@ def test_deleting_through_the_manager(submission: Submission, rng: Rng) -> None:
 # -- 6: a full page ------------------------------------------------------------------------------
 
 
-@pytest.mark.criterion("6", points=4)
+@pytest.mark.criterion("6", points=4, after=PAGE)
 def test_a_full_page_refuses(submission: Submission, rng: Rng) -> None:
     """47 element sets fit a page; the 48th is None and changes no byte."""
     buf = submission.buffer(PAGE_SIZE)
@@ -201,7 +205,7 @@ def test_a_full_page_refuses(submission: Submission, rng: Rng) -> None:
     expect(bytes(buf), before, "The page's bytes after a refused insert")
 
 
-@pytest.mark.criterion("6", points=2)
+@pytest.mark.criterion("6", points=2, after=MANAGER)
 def test_the_next_page_takes_it(submission: Submission, rng: Rng) -> None:
     """The record that the full page refused goes to another page."""
     manager = submission.PageManager(submission.path("next.oor"), frames=8)
@@ -228,7 +232,7 @@ def test_the_largest_record(submission: Submission, rng: Rng) -> None:
             expect(content(page.get(0), "get(0)"), record, f"get(0) of {size} bytes")
 
 
-@pytest.mark.criterion("6", points=2)
+@pytest.mark.criterion("6", points=2, after=PAGE)
 def test_an_exact_fit_by_reuse(submission: Submission, rng: Rng) -> None:
     """A record of exactly free_total bytes fits after compaction: a reused slot costs nothing."""
     buf = submission.buffer(PAGE_SIZE)
@@ -251,7 +255,7 @@ def test_an_exact_fit_by_reuse(submission: Submission, rng: Rng) -> None:
 # -- bonus ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.criterion("overflow", points=4)
+@pytest.mark.criterion("overflow", points=4, after=MANAGER)
 def test_overflow_records(submission: Submission, rng: Rng) -> None:
     """Records of 10 KB and 100 KB go to OVERFLOW pages, come back whole, and free their pages."""
     name = "overflow.oor"

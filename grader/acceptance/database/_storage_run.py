@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from grader.acceptance.database._storage import counters, require
+from grader.acceptance.database._storage import MANAGER, counters, require
 from grader.acceptance.database._storage_race import (
     Gets,
     Inserts,
@@ -25,7 +25,7 @@ from grader.submission import Submission
 Rng = random.Random
 
 
-@pytest.mark.criterion("7", points=5)
+@pytest.mark.criterion("7", points=5, after=MANAGER)
 def test_the_same_run_twice(submission: Submission) -> None:
     """run_acceptance(path) gives and prints the same counts every time."""
     runs, printed = [], []
@@ -65,7 +65,7 @@ INSERT_TARGET, GET_TARGET = 1.0, 0.7
 FLAT_TIMES = 1.5  # the largest pool may be slower than the smallest by this
 
 
-@pytest.mark.criterion("8", points=4)
+@pytest.mark.criterion("8", points=4, after=MANAGER)
 def test_insert_speed(
     submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
 ) -> None:
@@ -104,7 +104,7 @@ def test_insert_speed(
     require_ratio(result, "insert")
 
 
-@pytest.mark.criterion("8", points=3)
+@pytest.mark.criterion("8", points=3, after=MANAGER)
 def test_get_speed(
     submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
 ) -> None:
@@ -164,7 +164,7 @@ def _fetches(manager: Remote) -> int:
     return sum(counters(manager.pool))
 
 
-@pytest.mark.criterion("8", points=3)
+@pytest.mark.criterion("8", points=3, after=MANAGER)
 def test_hits_do_not_depend_on_pool_size(
     submission: Submission, reference: Submission | None, rng: Rng, race: Race
 ) -> None:

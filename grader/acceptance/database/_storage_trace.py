@@ -1,131 +1,112 @@
-"""Replaying fetches on a submission's pool beside the exact policy, and shrinking what differs."""
+"""A submission's buffer pool beside the exact policy: the same steps, the same hits and misses."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from hypothesis import strategies
 
 from grader.acceptance.database._storage import allocate, counters
-from grader.compare import CriterionFailed
+from grader.compare import Compared, CriterionFailed
+from grader.properties import Finder, Smallest, values
 from grader.proxy import Remote
 from grader.submission import Submission
 from meridian.testing.storage import Outcome, PolicyModel
 
+__all__ = ["PoolBesidePolicy", "judge_policy"]
+
+EXAMPLES = 40
+_EXAMPLES_AFTER_ALL = 400
 FRAMES = 8
 PAGES = 24
 _MOST_PINNED = 6
-_ATTEMPTS = 60
+_PAGE_IDS = strategies.integers(1, 6)
 
 
-class Step(NamedTuple):
-    """Fetch `page_id`, keep it pinned or not, then let go of the pages in `release`."""
+class PoolBesidePolicy:
+    """One pool and the definition of its policy; every fetch must hit or miss as defined."""
 
-    page_id: int
-    keep: bool = False
-    release: tuple[int, ...] = ()
+    @values(frames=strategies.integers(2, 4))
+    def __init__(self, submission: Submission, file: Remote, policy: str, frames: int) -> None:
+        self.pool = submission.BufferPool(file, frames, policy)
+        self._fetch = self.pool.fetch
+        self._called = f'BufferPool(file, {frames}, "{policy}")'
+        self._most_pinned = min(frames - 1, _MOST_PINNED)
+        self._model = PolicyModel(policy, frames)
+        self._held: dict[int, Any] = {}
+        self._counted = counters(self.pool)
 
-    def __str__(self) -> str:
-        text = f"fetch {self.page_id}" + (", keep" if self.keep else "")
-        return text + "".join(f"; unpin {page_id}" for page_id in self.release)
+    @values(page_id=_PAGE_IDS)
+    def fetch(self, page_id: int) -> None:
+        """Fetch a page and let go of it."""
+        self._access(page_id).__exit__(None, None, None)
+        self._compare(page_id)
+
+    @values(page_id=_PAGE_IDS)
+    def pin(self, page_id: int) -> Any:
+        """Fetch a page and keep it."""
+        if page_id in self._held or len(self._held) == self._most_pinned:
+            return NotImplemented
+        page = self._access(page_id)
+        self._held[page_id] = page
+        return self._compare(page_id)
+
+    @values(page_id=_PAGE_IDS)
+    def unpin(self, page_id: int) -> Any:
+        if page_id not in self._held:
+            return NotImplemented
+        return self._held.pop(page_id).__exit__(None, None, None)
+
+    def close(self) -> None:
+        while self._held:
+            self._held.popitem()[1].__exit__(None, None, None)
+
+    def _access(self, page_id: int) -> Any:
+        self._due: Outcome = self._model.access(page_id, self._held)
+        page = self._fetch(page_id)
+        page.__enter__()
+        return page
+
+    def _compare(self, page_id: int) -> None:
+        """What the pool counted for the last fetch must be what was due."""
+        hits, misses = self._counted
+        due = (hits + self._due.hit, misses + (not self._due.hit))
+        self._counted = counters(self.pool)
+        if self._counted == due:
+            return
+        wrong = "hits" if self._counted[0] != due[0] else "misses"
+        got, want = getattr(self.pool.stats, wrong), due[wrong == "misses"]
+        victim = self._due.victim
+        raise CriterionFailed(
+            f"{self._called}: fetch({page_id}) must be {'a hit' if self._due.hit else 'a miss'}"
+            f"{'' if victim is None else f', which evicts page {victim}'}; "
+            f"stats.{wrong} must be {want} then, got {got}",
+            check=Compared(got, want),
+        )
 
 
-def random_trace(rng: random.Random, length: int, pages: int, most_pinned: int) -> list[Step]:
-    """Skewed fetches; up to `most_pinned` pages stay pinned for some steps."""
-    held: list[int] = []
-    steps = []
-    for _ in range(length):
-        page_id = 1 + min(int(rng.expovariate(4 / pages)), pages - 1)
-        keep = page_id not in held and len(held) < most_pinned and rng.random() < 0.25
-        if keep:
-            held.append(page_id)
-        release: tuple[int, ...] = ()
-        if held and rng.random() < 0.25:
-            release = (held.pop(rng.randrange(len(held))),)
-        steps.append(Step(page_id, keep, release))
-    return steps
-
-
-def replay(pool: Remote, policy: str, frames: int, steps: Sequence[Step]) -> int | None:
-    """The index of the first step whose hit or miss is not the policy's, or ``None``."""
-    model = PolicyModel(policy, frames)
-    held: dict[int, Any] = {}
-    hits, misses = counters(pool)
-    try:
-        for i, step in enumerate(steps):
-            outcome = model.access(step.page_id, held)
-            page = pool.fetch(step.page_id)
-            page.__enter__()
-            if step.keep:
-                held[step.page_id] = page
-            else:
-                page.__exit__(None, None, None)
-            before, (hits, misses) = (hits, misses), counters(pool)
-            if (hits - before[0], misses - before[1]) != (outcome.hit, not outcome.hit):
-                return i
-            for page_id in step.release:
-                if page_id in held:  # a shrunk trace may have lost the step that pinned it
-                    held.pop(page_id).__exit__(None, None, None)
-    finally:
-        for page in held.values():
-            page.__exit__(None, None, None)
-    return None
-
-
-def judge_policy(submission: Submission, rng: random.Random, policy: str, length: int) -> None:
-    """The pool must hit and miss exactly as `policy` does on a random trace of `length` steps."""
+def judge_policy(
+    submission: Submission, find: Finder, rng: random.Random, policy: str, length: int
+) -> None:
+    """The pool must hit and miss as `policy` does: in small pools, then on one long trace."""
     file = submission.PageFile(submission.path("trace.oor"))
     allocate(submission, file, PAGES)
-    steps = random_trace(rng, length, PAGES, _MOST_PINNED)
-    at = replay(submission.BufferPool(file, FRAMES, policy), policy, FRAMES, steps)
-    if at is None:
-        return
-    frames, shown = _shortest(submission, file, rng, policy, steps[: at + 1])
-    outcome = _expected(policy, frames, shown)
-    wanted = "a hit" if outcome.hit else "a miss"
-    found = "a miss" if outcome.hit else "a hit"
-    evicted = "" if outcome.victim is None else f", which evicts page {outcome.victim}"
-    raise CriterionFailed(
-        f'BufferPool(file, {frames}, "{policy}"): after {len(shown) - 1} fetches, '
-        f"fetch({shown[-1].page_id}) must be {wanted}{evicted}; stats counted {found}",
-        " | ".join(map(str, shown[-24:])),
-    )
+    find.operations(PoolBesidePolicy, submission, file, policy, examples=EXAMPLES)
+    try:
+        find(lambda: _long_trace(submission, file, policy, rng, length), examples=1)
+    except Smallest:  # there is a mistake: look harder for a short trace that shows it
+        find.operations(PoolBesidePolicy, submission, file, policy, examples=_EXAMPLES_AFTER_ALL)
+        raise
 
 
-def _expected(policy: str, frames: int, steps: Sequence[Step]) -> Outcome:
-    model = PolicyModel(policy, frames)
-    held: set[int] = set()
-    for step in steps:
-        outcome = model.access(step.page_id, held)
-        held.update([step.page_id] if step.keep else [])
-        held.difference_update(step.release)
-    return outcome
-
-
-def _shortest(
-    submission: Submission, file: Remote, rng: random.Random, policy: str, steps: list[Step]
-) -> tuple[int, list[Step]]:
-    """A failing trace that is small: short random ones on few frames, then steps left out."""
-
-    def fails(frames: int, trace: list[Step]) -> int | None:
-        return replay(submission.BufferPool(file, frames, policy), policy, frames, trace)
-
-    frames = FRAMES
-    for attempt in range(_ATTEMPTS):
-        few = 2 + attempt % 3
-        trace = random_trace(rng, 6 + attempt // 3, few + 2, few - 1)
-        at = fails(few, trace)
-        if at is not None:
-            frames, steps = few, trace[: at + 1]
-            break
-    else:
-        return frames, steps
-    i = 0
-    while i < len(steps):
-        shorter = steps[:i] + steps[i + 1 :]
-        at = fails(frames, shorter)
-        if at is None:
-            i += 1
-        else:
-            steps = shorter[: at + 1]
-    return frames, steps
+def _long_trace(
+    submission: Submission, file: Remote, policy: str, rng: random.Random, length: int
+) -> None:
+    """Skewed fetches over more pages than frames; some stay pinned for some steps."""
+    beside = PoolBesidePolicy(submission, file, policy, FRAMES)
+    for _ in range(length):
+        page_id = 1 + min(int(rng.expovariate(4 / PAGES)), PAGES - 1)
+        step = rng.choices((beside.fetch, beside.pin, beside.unpin), (8, 2, 2))[0]
+        step(page_id)
+    beside.close()
