@@ -26,7 +26,7 @@ from pathlib import Path
 
 import msgspec
 
-from grader.cutting import BuildError, check_api, cut_notebook, cut_source
+from grader.cutting import BuildError, check_api, check_no_marker, cut_notebook, cut_source
 from meridian.academy.curriculum import Module, lab_root, load
 from meridian.errors import MeridianError
 
@@ -43,6 +43,8 @@ __all__ = [
 
 MANIFEST = ".build.json"
 _SKIPPED = frozenset({"__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache"})
+
+_TEXTS = frozenset({".md", ".txt", ".toml", ".rst", ".json", ".yaml", ".yml", ".cfg"})
 
 
 class EditedExercise(MeridianError, FileExistsError):
@@ -80,7 +82,7 @@ def generate(key: str, solution: Path) -> dict[str, bytes]:
         if hidden or not path.is_file():
             continue
         if path.suffix == ".py":
-            source = path.read_text(encoding="utf-8")
+            source = _text(path)
             skeleton = cut_source(source, key, path)
             check_api(source, skeleton, path)
             files[name.as_posix()] = skeleton.encode()
@@ -88,7 +90,16 @@ def generate(key: str, solution: Path) -> dict[str, bytes]:
             files[name.as_posix()] = cut_notebook(path.read_bytes(), key, path)
         else:
             files[name.as_posix()] = path.read_bytes()
+            if path.suffix in _TEXTS:
+                check_no_marker(_text(path), path)
     return files
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BuildError(path, 0, f"not UTF-8 at byte {error.start}") from None
 
 
 def build(key: str, root: Path, *, check: bool = False, force: bool = False) -> BuildResult:

@@ -9,11 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from grader.nbgrader_metadata import nbgrader_metadata
 from meridian.errors import MeridianError
 
-__all__ = ["BuildError", "check_api", "cut_notebook", "cut_source", "public_api"]
+__all__ = [
+    "BuildError",
+    "check_api",
+    "check_no_marker",
+    "cut_notebook",
+    "cut_source",
+    "public_api",
+]
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+_HIDDEN = ("### BEGIN HIDDEN TESTS", "### BEGIN MARK SCHEME")
+_NOT_IN_TEXT = (BEGIN, END, *_HIDDEN)
 _MAX_LINE = 100
 _BLANKS = re.compile(r"\n{4,}")
 
@@ -79,24 +89,38 @@ def cut_notebook(content: bytes, key: str, path: Path) -> bytes:
     """
     try:
         notebook = json.loads(content)
-        cells = list(notebook["cells"])
-    except (ValueError, KeyError, TypeError) as error:
+        cells, metadata = list(notebook["cells"]), notebook["metadata"]
+        kinds = [cell["cell_type"] for cell in cells]
+        sources = ["".join(cell["source"]) for cell in cells]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BuildError(path, 0, f"not a notebook ({type(error).__name__})") from None
     seen: set[str] = set()
-    for i, cell in enumerate(cells):
+    for i, (cell, kind, source) in enumerate(zip(cells, kinds, sources, strict=True)):
         name = cell.get("id")
-        if not name or name in seen:
+        if not name or not isinstance(name, str) or name in seen:
             raise BuildError(path, 0, f"cell {i} needs an id of its own, has {name!r}")
         seen.add(name)
-        if cell["cell_type"] == "code":
-            _cut_cell(cell, key, path / f"cell {name}")
+        where = path / f"cell {name}"
+        check_no_marker(source, where, _HIDDEN if kind == "code" else _NOT_IN_TEXT)
+        if kind == "code":
+            _cut_cell(cell, source, key, where)
     for volatile in ("widgets", "signature"):
-        notebook["metadata"].pop(volatile, None)
+        metadata.pop(volatile, None)
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _cut_cell(cell: dict[str, Any], key: str, where: Path) -> None:
-    source = "".join(cell["source"])
+def check_no_marker(text: str, path: Path, markers: tuple[str, ...] = _NOT_IN_TEXT) -> None:
+    """Raise `BuildError` where a marker would let learners see what is not for them."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for marker in markers:
+            if marker in line:
+                advice = "hidden tests belong into the acceptance suite"
+                if marker in (BEGIN, END):
+                    advice = "only code is cut"
+                raise BuildError(path, number, f"{marker} here: {advice}")
+
+
+def _cut_cell(cell: dict[str, Any], source: str, key: str, where: Path) -> None:
     theirs = BEGIN in source
     if theirs or END in source:
         source = cut_source(source, key, where).rstrip("\n")
@@ -104,14 +128,7 @@ def _cut_cell(cell: dict[str, Any], key: str, where: Path) -> None:
     cell["outputs"], cell["execution_count"] = [], None
     tags = cell.get("metadata", {}).get("tags")
     cell["metadata"] = {"tags": tags} if tags else {}
-    cell["metadata"]["nbgrader"] = {
-        "schema_version": 3,
-        "grade": False,
-        "grade_id": cell["id"],
-        "locked": not theirs,
-        "solution": theirs,
-        "task": False,
-    }
+    cell["metadata"]["nbgrader"] = nbgrader_metadata(cell["id"], "code", source, theirs=theirs)
 
 
 def check_api(solution: str, skeleton: str, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,12 +130,46 @@ def test_notebooks_are_cut_cell_by_cell() -> None:
         (b"\xff", "not a notebook"),
         (notebook(code("a", "1"), code("a", "2")), "an id of its own"),
         (notebook(code("", "1")), "an id of its own"),
-        (notebook(code("a", "### BEGIN SOLUTION\n1")), "cell a:1"),
+        (notebook(code("a", "### BEGIN SOLUTION\n1")), "cell a:1: ### BEGIN SOLUTION without"),
+        (notebook(code("a", "1\n### END SOLUTION")), "cell a:2: ### END SOLUTION without"),
+        (
+            notebook(code("a", "### BEGIN SOLUTION\n1\n### BEGIN SOLUTION")),
+            "cell a:3: ### BEGIN SOLUTION inside the region of line 1",
+        ),
+        (notebook(code("a", "1\n### BEGIN HIDDEN TESTS")), "cell a:2: .* the acceptance suite"),
+        (
+            notebook({**code("a", "x\n### BEGIN SOLUTION"), "cell_type": "markdown"}),
+            "cell a:2: .* only code is cut",
+        ),
+        (b'{"cells": [3], "metadata": {}}', "not a notebook"),
+        (b'{"cells": []}', "not a notebook"),
+        (b'{"cells": [{"cell_type": "code"}], "metadata": {}}', "not a notebook"),
+        (b"[" * 100_000, "not a notebook"),
     ],
 )
 def test_a_broken_notebook_is_an_error(content: bytes, reason: str) -> None:
     with pytest.raises(BuildError, match=reason):
         cut_notebook(content, KEY, HERE)
+
+
+def test_the_metadata_is_nbgraders_schema_3() -> None:
+    """Keys, types and pattern as its JSON schema has them; checksums that its 0.9.6 computed."""
+    mine = code("by-hand", "### BEGIN SOLUTION #1: it\nx = 1\n### END SOLUTION")
+    cut = json.loads(cut_notebook(notebook(mine, code("a_1", "print(1)")), KEY, HERE))
+    for cell in cut["cells"]:
+        facts = cell["metadata"]["nbgrader"]
+        assert {key: type(value) for key, value in facts.items()} == {
+            "schema_version": int, "grade": bool, "grade_id": str, "locked": bool,
+            "solution": bool, "task": bool, "cell_type": str, "checksum": str,
+        }  # fmt: skip
+        assert facts["schema_version"] == 3
+        assert re.fullmatch(r"[a-zA-Z0-9_\-]+", facts["grade_id"])
+        assert facts["cell_type"] in ("raw", "code", "markdown")
+        assert facts["solution"] != facts["locked"]
+    assert [cell["metadata"]["nbgrader"]["checksum"] for cell in cut["cells"]] == [
+        "9e6787fa87bd884285ae7869e3594a2e",
+        "d316a05825fbd8f5bcd4a3d1bfc617a3",
+    ]
 
 
 def test_the_api_of_both_must_be_equal() -> None:
@@ -226,6 +261,20 @@ def test_a_broken_master_touches_nothing(lab: Path) -> None:
     with pytest.raises(BuildError, match=r"b\.py: Y is 'name' in the solution"):
         builder.build(KEY, lab)
     assert not (lab / "exercises" / KEY / "tle_page_manager" / "a.py").exists()
+
+
+def test_what_would_show_learners_too_much_is_refused(lab: Path) -> None:
+    builder.build(KEY, lab)
+    notes = lab / "solutions" / KEY / "notes.md"
+    notes.write_text("Plan.\n### BEGIN SOLUTION\n")
+    with pytest.raises(BuildError, match=r"notes\.md:2: ### BEGIN SOLUTION here: only code is cut"):
+        builder.build(KEY, lab)
+    notes.write_bytes(b"caf\xe9")
+    with pytest.raises(BuildError, match=r"notes\.md: not UTF-8 at byte 3"):
+        builder.build(KEY, lab)
+    notes.unlink()
+    (lab / "solutions" / KEY / "picture.png").write_bytes(b"\x89PNG\xff")
+    assert builder.build(KEY, lab).written == (".build.json", "picture.png")
 
 
 def test_strange_places(lab: Path, tmp_path: Path) -> None:
