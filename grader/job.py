@@ -17,6 +17,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from grader.errors import RemoteError
 from grader.feedback import feedback_html
 from grader.files import remove_tree
 from grader.judge import Judge, Verdict, explain, run_suite
+from grader.quiet import Quiet
 from grader.race import Race
 from grader.report import (
     BenchmarkEntry,
@@ -79,7 +82,8 @@ class _Job:
         )
         self.box: Box | None = None if spec.box == "none" else _permitted(spec)
         self.at = ("", 0, 0)  # the stage, how many of its parts are done, of how many
-        self.race = Race(self.seed, lambda name: self.say("benchmark", name))
+        self.race = Race(self.seed, lambda name: self.say("benchmark", name), history=spec.history)
+        self.quiet = Quiet(on_wait=lambda said: self.say(self.at[0], said))
         self.verdicts: dict[str, Verdict] = {}
         self.details: list[str] = []
         self.notebook = NotebookReport()
@@ -99,11 +103,12 @@ class _Job:
             code = self.collect(work)
             self.audit(code)
             with contextlib.closing(self.workshop(code, work)) as workshop:
-                self.probe(workshop)
-                if mode != "bench":
-                    self.acceptance(workshop, work)
-                if mode == "submit":
-                    self.run_notebook(workshop)
+                with self.beside_others(workshop):
+                    self.probe(workshop)
+                    if mode != "bench":
+                        self.acceptance(workshop, work)
+                    if mode == "submit":
+                        self.run_notebook(workshop)
                 if mode != "check" and self.spec.races:
                     self.benchmark(workshop, work)
         except SubmissionRefused as error:
@@ -151,8 +156,24 @@ class _Job:
 
     def benchmark(self, workshop: Workshop, work: Path) -> None:
         chosen = [*self.capstone.criteria, *self.capstone.bonus]
-        self.judge("benchmark", [c.id for c in chosen if c.benchmark], workshop, work)
+        raced = [c.id for c in chosen if c.benchmark]
+        self.at = ("benchmark", 0, 0)  # where it waits, if it does
+        alone = raced and self.refusal is None
+        with self.granted(workshop, self.quiet.alone() if alone else contextlib.nullcontext()):
+            self.judge("benchmark", raced, workshop, work)
         self.benchmarks = self.race.finish(self.spec.out)
+
+    def beside_others(self, workshop: Workshop) -> AbstractContextManager[None]:
+        """A block beside which other jobs may judge; it waits for a race to end."""
+        return self.granted(workshop, self.quiet.working())
+
+    @contextlib.contextmanager
+    def granted(self, workshop: Workshop, block: AbstractContextManager[None]) -> Iterator[None]:
+        """Enter `block`; the job's time limit does not pay for waiting."""
+        before_s = self.quiet.waited_s
+        with block:
+            workshop.extend(self.quiet.waited_s - before_s)
+            yield
 
     def run_notebook(self, workshop: Workshop) -> None:
         self.say("notebook", "")
@@ -177,12 +198,14 @@ class _Job:
         self.say(stage, "")
         if self.refusal is not None or not criteria:
             return
+        peers, reference = self.peers(workshop, work), self.reference(workshop, work)
+        self.race.workshops = [side for side in (workshop, peers, reference) if side is not None]
         judge = Judge(
             package=self.capstone.package,
             workshop=workshop,
-            peers=self.peers(workshop, work),
+            peers=peers,
             peer_module=self.peer_module,
-            reference=self.reference(workshop, work),
+            reference=reference,
             seed=self.seed,
             race=self.race,
             selected=frozenset(criteria),

@@ -15,6 +15,7 @@ import pytest
 from grader.box import detect, open_box, survey
 from grader.job import JobSpec, run_one
 from grader.limits import MIB, Limits
+from grader.quiet import FOLDER_VARIABLE
 from grader.report import Report
 from grader.workers import Workshop
 from meridian.academy.curriculum import Capstone, Criterion
@@ -126,6 +127,14 @@ def processes_with(*marks: str) -> list[int]:
         if any(variable.startswith(starts) for variable in variables):
             found.append(int(entry.name))
     return found
+
+
+@pytest.fixture(autouse=True, scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Locks of this run's races alone: jobs beside the tests keep nobody waiting."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, os.fspath(tmp_path_factory.mktemp("runtime")))
+        yield
 
 
 @pytest.fixture

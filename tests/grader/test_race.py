@@ -403,3 +403,73 @@ def test_look(submission, reference):
         limits=msgspec.structs.replace(toy.limits, question_s=60),
     )
     assert report.criteria[0].outcome == "passed", report.criteria[0].message
+
+
+# Computes in children of its own, twice as many as there are cores, from the first call on.
+BURNER = """
+import os
+CORES = 2 * (os.cpu_count() or 1)
+
+def work(n):
+    for _ in range(5_000): pass
+    return n
+
+def burn():
+    for _ in range(CORES):
+        if os.fork() == 0:
+            beats = 0
+            path = f"beat-{os.getpid()}"
+            while True:
+                for _ in range(10_000): pass
+                beats += 1
+                with open(path, "w") as file:
+                    file.write(str(beats))
+    return CORES
+"""
+
+BURNER_SUITE = """
+import time
+
+@pytest.mark.criterion("1", points=100)
+def test_race(submission, peer, race):
+    '''Nobody computes in the turn of another.'''
+    expect(submission.burn() > 0, True)
+    folder = submission.host_path("x").parent
+
+    def beats():
+        return {path.name: path.read_text() for path in folder.glob("beat-*")}
+
+    deadline = time.monotonic() + 60
+    while len(beats()) < 2 and time.monotonic() < deadline:
+        submission.work(1)
+    mine = submission.prepare(submission.work, [(n,) for n in range(20)])
+    other = peer.prepare(peer.work, [(n,) for n in range(20)])
+    moved = []
+
+    def turn_of_the_peer():
+        before = beats()
+        seconds = timed(other.run)
+        moved.append(before != beats())
+        return seconds
+
+    before = beats()
+    race.compare("Work", lambda: timed(mine.run), turn_of_the_peer, peer_name="a peer",
+                 unit="call", rounds=8, per=20)
+    if any(moved):
+        raise CriterionFailed(f"in {sum(moved)} of {len(moved)} turns of the peer it went on")
+    if before == beats():
+        raise CriterionFailed("the children never ran: this test would prove nothing")
+"""
+
+
+def test_burning_the_processor_slows_no_peer(toy: Any, bwrap: None) -> None:
+    """Children of a submission stand still while it is somebody else's turn."""
+    suite = toy.suite_of(BURNER_SUITE)
+    honest = BURNER.split("def burn")[0]
+    (suite.parent / "peer_own.py").write_text(honest)
+    only = msgspec.structs.replace(
+        toy.capstone, criteria=(Criterion(id="1", title="Race", points=100, benchmark=True),)
+    )
+    limits = msgspec.structs.replace(toy.limits, cpu_s=200, question_s=60, job_s=250)
+    report = toy.judge(BURNER, suite=suite, definition=only, mode="bench", limits=limits)
+    assert report.criteria[0].outcome == "passed", report.criteria[0].message
