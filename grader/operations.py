@@ -37,6 +37,7 @@ class Operations:
 
     def __init__(self, load: Callable[[str], Any]) -> None:
         self._load = load
+        self.probes: list[str] = []
 
     def raised(self, error: BaseException) -> Raised:
         """What is told of an exception that is a value of an answer."""
@@ -51,7 +52,8 @@ class Operations:
         """A module of the judge's, run beside the submission."""
         module = types.ModuleType(name)
         module.__dict__["__file__"] = f"<{name}>"
-        sys.modules[name] = module
+        sys.modules[name] = module  # dataclasses look it up there
+        self.probes.append(name)
         exec(compile(source, f"<{name}>", "exec"), module.__dict__)
         return module
 

@@ -7,12 +7,14 @@ data of exact types, or another `Remote`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 from grader.callbacks import sendable
 from grader.connection import Connection, Stub
+from grader.differences import show
 from grader.errors import RemoteError, WorkerLost, WrongType, remote_error
 from grader.protocol import Handle, Raised
 
@@ -116,7 +118,10 @@ class Remote(Stub):
         leave(self, error)
 
     def __len__(self) -> int:
-        return exactly(int, self._ask("len"), self._label)
+        length = exactly(int, self._ask("len"), self._label)
+        if not 0 <= length <= sys.maxsize:
+            raise WrongType(f"a length from {self._label}", show(length))
+        return length
 
     def __bytes__(self) -> bytes:
         return exactly(bytes, self._ask("bytes", slice(None)), self._label)

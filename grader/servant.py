@@ -59,6 +59,8 @@ class Servant(Operations):
         finally:
             for loop in self._loops:
                 loop.stop()
+            for name in self.probes:
+                sys.modules.pop(name, None)
 
     def handle(self, question: Question) -> bytes:
         """The answer to `question`. Whatever the submission raises is an answer."""
