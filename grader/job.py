@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -32,6 +32,7 @@ from grader.errors import RemoteError
 from grader.feedback import feedback_html
 from grader.files import remove_tree
 from grader.judge import Judge, Verdict, explain, run_suite
+from grader.pool import Lease, Shape
 from grader.quiet import Quiet
 from grader.race import Race
 from grader.report import (
@@ -50,7 +51,12 @@ from grader.store import SubmissionStore
 from grader.submission import Submission
 from grader.workers import Workshop, library_folders
 
+if TYPE_CHECKING:
+    from grader.notebook import NotebookRun
+
 __all__ = ["JobSpec", "grader_digest", "run_one"]
+
+_SLOW = ("numpy", "numba")
 
 
 def run_one(spec: JobSpec) -> Report:
@@ -59,6 +65,9 @@ def run_one(spec: JobSpec) -> Report:
     Raises `BoxUnavailable`, `SuiteError`, `UnknownKey`, `ValueError` for a bad spec, `OSError`.
     """
     job = _Job(complete(spec))
+    if spec.pool is not None and job.box is not None:
+        with spec.pool.take(job.shape(job.box)) as job.lease:
+            return job.run(job.lease.work)
     work = Path(tempfile.mkdtemp(prefix="meridian-job-"))
     try:
         return job.run(work)
@@ -89,6 +98,7 @@ class _Job:
         self.notebook = NotebookReport()
         self.benchmarks: list[BenchmarkEntry] = []
         self.collected: Collected | None = None
+        self.lease: Lease | None = None
         self.refusal: tuple[Outcome, str] | None = None
         self.judged = True
         self.deadline = time.monotonic() + spec.limits.job_s
@@ -103,12 +113,14 @@ class _Job:
             code = self.collect(work)
             self.audit(code)
             with contextlib.closing(self.workshop(code, work)) as workshop:
-                with self.beside_others(workshop):
+                with self.beside_others(workshop), self.open_notebook(workshop) as notebook:
                     self.probe(workshop)
+                    if notebook is not None and self.refusal is None:
+                        notebook.launch()
                     if mode != "bench":
                         self.acceptance(workshop, work)
-                    if mode == "submit":
-                        self.run_notebook(workshop)
+                    if notebook is not None:
+                        self.run_notebook(notebook, workshop)
                 if mode != "check" and self.spec.races:
                     self.benchmark(workshop, work)
         except SubmissionRefused as error:
@@ -122,8 +134,12 @@ class _Job:
 
     def collect(self, work: Path) -> Path:
         self.say("collect", "")
-        code = work / "submission"
+        code = work / "collected"
         self.collected = collect(self.spec.submission, code, self.capstone.package)
+        if self.lease is not None:  # its box sees this folder, as it is
+            for entry in code.iterdir():
+                entry.rename(self.lease.code / entry.name)
+            code = self.lease.code
         if self.spec.keep is not None:
             SubmissionStore(self.spec.keep).add(code, self.collected)
         return code
@@ -175,17 +191,23 @@ class _Job:
             workshop.extend(self.quiet.waited_s - before_s)
             yield
 
-    def run_notebook(self, workshop: Workshop) -> None:
+    def open_notebook(self, workshop: Workshop) -> AbstractContextManager[NotebookRun | None]:
+        """What runs the notebook. Its kernel starts early, while criteria are judged."""
+        if self.spec.mode != "submit" or self.spec.notebook is None or self.box is None:
+            return contextlib.nullcontext()
+        from grader.notebook import NotebookRun
+
+        return NotebookRun(workshop)
+
+    def run_notebook(self, run: NotebookRun, workshop: Workshop) -> None:
         self.say("notebook", "")
         assert self.collected is not None
-        if self.spec.notebook is None or self.box is None or self.refusal is not None:
+        assert self.spec.notebook is not None
+        if self.refusal is not None:
             return
-        from grader.notebook import judge_notebook
-
-        self.notebook = judge_notebook(
+        self.notebook = run.judge(
             master=self.spec.notebook,
             submitted=workshop.code / "capstone.ipynb" if self.collected.has_notebook else None,
-            workshop=workshop,
             on_cell=lambda done, total: self.say("notebook", f"cell {done}", done, total),
         )
 
@@ -222,21 +244,45 @@ class _Job:
     # -- what the stages work with ---------------------------------------------------------------
 
     def workshop(self, code: Path, work: Path) -> Workshop:
-        spec, libraries = self.spec, library_folders()
-        third_party = set(self.capstone.allowed_imports) - set(sys.stdlib_module_names)
-        here = Path(__file__).parents[1]
+        extra, hidden = self.libraries()
         return Workshop(
             code,
             work,
             box=self.box,
-            limits=spec.limits,
+            limits=self.spec.limits,
             seed=self.seed,
             deadline=self.deadline,
-            extra=(*libraries, here) if spec.trusted else libraries if third_party else (),
-            # An installed copy of what is to be written, and of the suites, must not be found.
-            hidden=()
-            if spec.trusted
-            else tuple(folder / name for folder in libraries for name in ("meridian", "grader")),
+            extra=extra,
+            hidden=hidden,
+            preload=self.preload,
+            boxes=None if self.lease is None else self.lease.boxes,
+        )
+
+    def libraries(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """Folders the submission may import from, and what in them must not be found."""
+        folders = library_folders()
+        if self.spec.trusted:
+            return (*folders, Path(__file__).parents[1]), ()
+        third_party = set(self.capstone.allowed_imports) - set(sys.stdlib_module_names)
+        # An installed copy of what is to be written, and of the suites.
+        hidden = (folder / name for folder in folders for name in ("meridian", "grader"))
+        return (folders if third_party else ()), tuple(hidden)
+
+    @property
+    def preload(self) -> tuple[str, ...]:
+        """Libraries that are slow to load, and allowed."""
+        allowed = set(_SLOW) if self.spec.trusted else set(self.capstone.allowed_imports)
+        return tuple(name for name in _SLOW if name in allowed)
+
+    def shape(self, box: Box) -> Shape:
+        """What a box in reserve must have to serve this job."""
+        extra, hidden = self.libraries()
+        return Shape(
+            tier=box.tier,
+            limits=self.spec.limits,
+            libraries=extra,
+            hidden=hidden,
+            preload=self.preload,
         )
 
     @property
