@@ -330,3 +330,52 @@ def test_a_channel_is_driven_step_by_step(lab: Submission, backend: str) -> None
         assert relay.done() is False
         loop.call(queue.put_nowait, None)
         assert relay.result() == "end"
+
+
+ANYIO = """
+import anyio
+
+async def pipeline(handler, *, task_status):
+    send, receive = anyio.create_memory_object_stream(2)
+    async def forward():
+        async with receive:
+            async for item in receive:
+                await handler(item)
+    async with anyio.create_task_group() as group:
+        group.start_soon(forward)
+        task_status.started(send)
+        with anyio.CancelScope() as scope:
+            await anyio.sleep_forever()
+async def fan_out(n):
+    found = []
+    async def one(i):
+        await anyio.lowlevel.checkpoint()
+        found.append(i)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for i in range(n): group.start_soon(one, i)
+    return sorted(found)
+group = anyio.create_task_group
+async def boom(): raise ValueError("boom")
+"""
+
+
+def test_code_written_for_anyio_runs_on_both(lab_of: Lab, backend: str) -> None:
+    lab = lab_of(ANYIO, libraries=True)
+    assert lab.run(lab.fan_out, 5, backend=backend) == [0, 1, 2, 3, 4]
+    seen: list[Any] = []
+    with lab.loop(backend) as loop:
+        handler = lab.callback(seen.append, awaited=True)
+        pipeline = loop.serve(lab.pipeline, handler)
+        for item in range(5):
+            loop.call(pipeline.ready.send, item)
+        lab.attend(lambda: len(seen) == 5, within_s=20)
+        assert seen == list(range(5))
+        pipeline.cancel()
+        with pytest.raises(RemoteError, match="CancelledError"):
+            pipeline.result()
+        # A task group is a block of the test: entered and left in one task, as it must be.
+        group = loop.call(lab.group)
+        with pytest.raises(RemoteError, match="ExceptionGroup") as caught, loop.entered(group):
+            loop.call(group.start_soon, lab.boom)
+        assert caught.value.exceptions[0].message == "boom"

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from grader.callbacks import Throw
 from grader.compare import CriterionFailed
@@ -303,3 +305,80 @@ def test_two_threads_of_the_judge_cannot_ask_at_once(lab_of: Lab) -> None:
     lab.call(inside)
     assert len(errors) == 1
     assert "one question at a time" in str(errors[0])
+
+
+ERRORS = {"ValueError": ValueError, "KeyError": KeyError, "OSError": OSError}
+PROGRAM = """
+ERRORS = {"ValueError": ValueError, "KeyError": KeyError, "OSError": OSError}
+def evaluate(program, other):
+    "Run a program here; `other` runs one on the other side."
+    kind, *parts = program
+    if kind == "value":
+        return parts[0]
+    if kind == "switch":
+        return other(parts[0])
+    if kind == "all":
+        return [evaluate(part, other) for part in parts[0]]
+    if kind == "raise":
+        raise ERRORS[parts[0]](parts[1])
+    try:
+        return evaluate(parts[0], other)
+    except LookupError as error:
+        return ["caught", type(error).__name__, list(error.args), evaluate(parts[1], other)]
+"""
+exec(PROGRAM)
+
+programs = st.recursive(
+    st.tuples(st.just("value"), st.integers() | st.text(max_size=3) | st.floats(allow_nan=False))
+    | st.tuples(st.just("raise"), st.sampled_from(sorted(ERRORS)), st.text(max_size=3)),
+    lambda inner: (
+        st.tuples(st.just("switch"), inner)
+        | st.tuples(st.just("all"), st.lists(inner, max_size=3))
+        | st.tuples(st.just("try"), inner, inner)
+    ),
+    max_leaves=12,
+)
+
+
+def deepest(program: Any) -> int:
+    """How many switches lie in each other."""
+    if type(program) is not tuple:
+        return max(map(deepest, program), default=0) if type(program) is list else 0
+    return (program[0] == "switch") + max(map(deepest, program[1:]), default=0)
+
+
+def outcome(function: Callable[[], Any]) -> Any:
+    try:
+        return "returned", function()
+    except RemoteError as error:
+        return "raised", error.class_name
+    except Exception as error:
+        return "raised", type(error).__name__
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(program=programs)
+def test_two_processes_compute_what_one_would(lab_of: Lab, made: list[Any], program: Any) -> None:
+    """Programs that switch sides, raise and catch: the oracle is the same without a proxy."""
+    if not made:
+        made.append(lab_of(PROGRAM))
+    (lab,) = made
+    if deepest(program) > MAX_NESTED - 2:
+        return
+    run = globals()["evaluate"]
+
+    def here(part: Any) -> Any:
+        return run(part, lambda rest: lab.evaluate(rest, here))
+
+    def alone(part: Any) -> Any:
+        return run(part, alone)
+
+    assert outcome(lambda: lab.evaluate(program, here)) == outcome(lambda: alone(program))
+
+
+@pytest.fixture
+def made() -> list[Any]:
+    """The one worker of all examples."""
+    return []
