@@ -11,6 +11,7 @@ import msgspec
 from grader.cohort.discover import Oddity
 from grader.cohort.queue import Job
 from grader.cohort.settle import Result
+from grader.cohort.worker import own_peak_bytes
 from grader.report import write_file
 
 __all__ = ["Row", "Summary", "summarize"]
@@ -32,12 +33,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """All of one run; `peak_bytes` is the most memory a local worker had."""
+    """All of one run; `peak_bytes` is the most memory that a local worker had resident."""
 
     submissions: list[Row]
     odd: list[Oddity]
     out: Path
     peak_bytes: int
+    coordinator_peak_bytes: int
 
     @property
     def path(self) -> Path:
@@ -60,7 +62,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 def summarize(jobs: Iterable[Job], odd: list[Oddity], out: Path, peak_bytes: int) -> Summary:
     """Write and return the summary of a run's jobs, which come by learner and attempt."""
     rows = [_row(list(group)) for _, group in groupby(jobs, lambda j: (j.learner, j.attempt))]
-    summary = Summary(submissions=rows, odd=sorted(odd), out=out, peak_bytes=peak_bytes)
+    summary = Summary(
+        submissions=rows,
+        odd=sorted(odd),
+        out=out,
+        peak_bytes=peak_bytes,
+        coordinator_peak_bytes=own_peak_bytes(),
+    )
     text = msgspec.json.format(msgspec.json.encode(summary, enc_hook=str), indent=2)
     write_file(summary.path, text + b"\n")
     return summary

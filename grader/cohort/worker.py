@@ -22,7 +22,7 @@ from grader.cohort.errors import OtherGrader
 from grader.cohort.task import judge
 from grader.cohort.work import Order, serve
 
-__all__ = ["main"]
+__all__ = ["main", "own_peak_bytes"]
 
 _GRACE_S = 10.0
 
@@ -41,11 +41,11 @@ def main() -> int:
         end["fatal"] = str(error)
     except KeyboardInterrupt:
         end["stopped"] = True
-    _say(words, {**end, "peak_bytes": peak_bytes()})
+    _say(words, {**end, "peak_bytes": own_peak_bytes()})
     return 0
 
 
-def peak_bytes() -> int:
+def own_peak_bytes() -> int:
     """The most memory this process ever had resident."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

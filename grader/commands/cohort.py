@@ -151,3 +151,26 @@ def _print(summary: Summary) -> None:
     console = Console(highlight=False)
     for line in summary_lines(summary):
         console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command("enter")
+def enter_command(
+    reports: Annotated[Path, typer.Argument(help="Folder with reports made elsewhere.")],
+) -> None:
+    """Enter reports made elsewhere, under this lab's key, into the gradebook.
+
+    Exit status 0 when all are entered, 1 when some are not.
+    """
+    from grader.cohort.enter import enter_reports
+    from meridian.academy.curriculum import lab_root
+
+    if not reports.is_dir():
+        raise usage_error(f"There is no folder {reports}. Name the one with the reports")
+    with trouble():
+        entered = enter_reports(reports, lab_root())
+    for entry in entered:
+        typer.echo(f"{entry.path}: {entry.receipt or entry.problem}")
+    if not entered:
+        typer.echo(f"No report.json below {reports}")
+    if any(entry.problem for entry in entered):
+        raise typer.Exit(EXIT_PERSON)
