@@ -58,9 +58,22 @@ class Literals:
         if kind is dict:
             pairs = (f"{self(key)}: {self(item)}" for key, item in value.items())
             return f"{{{', '.join(pairs)}}}"
+        if kind is complex:
+            return f"complex({self(value.real)}, {self(value.imag)})"
+        if kind in (set, frozenset):
+            return f"{kind.__name__}([{self._items(sorted(value, key=repr))}])"
+        if kind.__name__ == "ndarray" and hasattr(value, "tobytes"):
+            return self._array(value)
         if kind is slice:
             return f"slice({self(value.start)}, {self(value.stop)}, {self(value.step)})"
         raise Unwritable(kind.__name__)
+
+    def _array(self, value: Any) -> str:
+        if value.dtype.hasobject:
+            raise Unwritable("an array of objects")
+        kind = value.dtype.descr if value.dtype.names else value.dtype.str
+        data = self(value.tobytes())
+        return f"numpy.frombuffer({data}, {kind!r}).reshape({value.shape!r}).copy()"
 
     def _items(self, values: Any) -> str:
         return ", ".join(map(self, values))

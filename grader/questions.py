@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from grader.literals import Literals, Unwritable
-from grader.transcript import Event, Thing
+from grader.transcript import Event, Fault, Thing
 
 __all__ = ["Names", "Writer"]
 
@@ -35,7 +35,17 @@ _RESERVED = frozenset(
             "i",
         ),
         *("base64", "contextlib", "os", "random", "signal", "sys", "tempfile", "traceback"),
-        *("zlib", "atexit", "shutil", *dir(builtins)),
+        *(
+            "zlib",
+            "atexit",
+            "shutil",
+            "operator",
+            "anyio",
+            "numpy",
+            "run_async",
+            "die",
+            *dir(builtins),
+        ),
     )
 )
 
@@ -142,6 +152,18 @@ class Writer:
         named = (f"{key}={self._say(value)}" for key, value in keywords.items())
         return f"{self._say(function)}({', '.join([*map(self._say, arguments), *named])})"
 
+    def _ask_method(self, target: Thing, name: str, *arguments: Any) -> str:
+        return f"{self._say(target)}.{name}({', '.join(map(self._say, arguments))})"
+
+    def _ask_operate(self, name: str, *operands: Any) -> str:
+        return f"operator.{name}({', '.join(map(self._say, operands))})"
+
+    def _ask_run_async(
+        self, backend: str, function: Thing, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> str:
+        said = ", ".join(map(self._say, (function, tuple(arguments), keywords)))
+        return f"run_async({backend!a}, {said})"
+
     def _ask_map(self, function: Thing, calls: list[tuple[Any, ...]]) -> str:
         return f"call_all({self._say(function)}, {self._calls(calls)})"
 
@@ -223,11 +245,16 @@ class Writer:
         where = "" if offset is None else f", {offset}"
         return f"write({name!a}, {self._say(data)}{where})"
 
-    def _do_exit(self, manager: Thing, cause: str | None) -> str:
+    def _do_exit(self, manager: Thing, cause: Fault | None) -> str:
         if cause is None:
             return f"{self._say(manager)}.__exit__(None, None, None)"
-        error = f"RuntimeError({cause!a})"
-        return f"{self._say(manager)}.__exit__(RuntimeError, {error}, None)"
+        known = getattr(builtins, cause.class_name, None)
+        is_error = isinstance(known, type) and issubclass(known, Exception)
+        kind = cause.class_name if is_error else "RuntimeError"
+        return f"{self._say(manager)}.__exit__({kind}, {kind}({cause.message!a}), None)"
+
+    def _do_delete(self, target: Thing, name: str) -> str:
+        return f"del {self._say(target)}.{name}"
 
     def _do_truncate(self, name: str, size: int) -> str:
         return f"os.truncate(path({name!a}), {size})"

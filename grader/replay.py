@@ -34,7 +34,8 @@ _FOLDER = (
 _IMPORTS = (
     "from __future__ import annotations",
     "",
-    "import atexit, base64, contextlib, os, random, shutil, signal, sys, tempfile, traceback, zlib",
+    "import atexit, base64, contextlib, operator, os, random, shutil, signal, sys, tempfile",
+    "import traceback, zlib",
     "from itertools import islice",
 )
 _PARTS = (
@@ -44,7 +45,9 @@ _PARTS = (
     "noise",
     "unpacked",
     "call_all",
+    "run_async",
     "killed",
+    "die",
     "same",
     "check",
     "must_raise",
@@ -132,6 +135,7 @@ def replay_program(
             *_parts("\n".join([*literals.data, *body])),
             "sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else os.curdir)",
             *(f"import {module}" for module in names.modules),
+            *(["import numpy"] if "numpy." in "".join([*literals.data, *body]) else []),
             "",
             ASKED,
             *literals.data,

@@ -68,7 +68,8 @@ class Body:
         written = []
         for number, part in enumerate(filter(None, lost), 1):
             told = [f"    {line}" for event in part for line in self._told(event)]
-            written += [f"def part_{number}():", *(told or ["    pass"]), "", ""]
+            # What the part made must still be there when it dies, or Python would close it.
+            written += [f"def part_{number}():", *told, "    die()", "", ""]
             written += [f"killed(part_{number})", ""]
         return [*written, *self._ending(last, failure)]
 
@@ -132,8 +133,11 @@ def found(got: Any, answers: Sequence[Any]) -> tuple[str, list[int]]:
     if same(got, answers[last]):
         return "got", [last]
     if type(got) is tuple and 1 < len(got) <= len(answers):
-        tail = list(range(last - len(got) + 1, last + 1))
-        if all(same(part, answers[i]) for part, i in zip(got, tail, strict=True)):
+        plain = [i for i, answer in enumerate(answers) if type(answer) not in (Thing, Fault)]
+        tail = plain[-len(got) :]
+        if len(tail) == len(got) and all(
+            same(part, answers[i]) for part, i in zip(got, tail, strict=True)
+        ):
             return f"({', '.join(map(variable, range(len(tail))))})", tail
     inside: list[tuple[str, Any]] = []
     if type(answers[last]) is list:

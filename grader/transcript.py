@@ -43,6 +43,12 @@ class Fault(NamedTuple):
     lost: bool = False
 
 
+class Opaque(NamedTuple):
+    """Something of the judge, a callback, that a replay cannot spell."""
+
+    kind: str
+
+
 class Event(NamedTuple):
     """One question and its answer, or something that the judge did to the files or the worker.
 
@@ -181,7 +187,11 @@ def _kept(worker: int, value: Any) -> Any:
         return tuple([_kept(worker, item) for item in value])
     if kind is dict:
         return {key: _kept(worker, item) for key, item in value.items()}
-    return value
+    if isinstance(value, BaseException):  # its traceback would keep objects alive
+        return Fault(kind.__name__, str(value))
+    if callable(value):
+        return Opaque(kind.__name__)
+    return value.copy() if hasattr(value, "dtype") else value
 
 
 def _size(value: Any) -> int:

@@ -19,7 +19,7 @@ ASKED = "# -- what was asked"
 LAST_CALL = "# <- the last call"
 """Ends the line of the call that failed."""
 
-_SILENT = ("check", "unlike", "unknown", "finish", "killed", "raise_first")
+_SILENT = ("check", "unlike", "unknown", "finish", "killed", "die", "raise_first")
 _MAX_SHOWN_CHARS = 200
 
 
