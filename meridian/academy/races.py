@@ -24,7 +24,7 @@ def describe(race: Mapping[str, Any]) -> str:
         bounds = _bounds(race, "growth_low", "growth_high")
         parts.append(f"time grows as {exponent(race['growth'])}{bounds}")
     if race.get("memory") is not None:
-        parts.append(f"peak memory {race['memory']:.2g} times as much")
+        parts.append(f"peak memory {race['memory']:.1f} times as much")
     if race.get("note"):
         parts.append(str(race["note"]))
     return f"{race['name']}: {'; '.join(parts)}"

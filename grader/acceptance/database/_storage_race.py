@@ -27,7 +27,7 @@ Place = tuple[int, int]  # page id, slot
 SLOT = struct.Struct("<HH")  # offset and length of a record that is no overflow record
 DATA = 1  # type of a page with such slots
 
-SAMPLED = 25  # ids of a round of inserts that are fetched inside the clock
+SAMPLED = 8  # ids of a round of inserts that are fetched inside the clock
 REWRITTEN = 4  # records of a round of gets that are changed before it
 
 
