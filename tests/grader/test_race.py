@@ -415,8 +415,13 @@ def work(n):
     return n
 
 def burn():
-    for _ in range(CORES):
+    for i in range(CORES):
         if os.fork() == 0:
+            if i % 2:
+                try:
+                    os.setsid()  # out of the group that is easily stopped
+                except OSError:
+                    pass
             beats = 0
             path = f"beat-{os.getpid()}"
             while True:
