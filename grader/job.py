@@ -28,7 +28,7 @@ import meridian.testing
 from grader.audit import audit
 from grader.box import Box, BoxUnavailable, detect, open_box
 from grader.collect import Collected, SubmissionRefused, collect
-from grader.errors import RemoteError
+from grader.errors import RemoteError, WorkerLost, WrongType
 from grader.feedback import feedback_html
 from grader.files import remove_tree
 from grader.judge import Judge, Verdict, explain, run_suite
@@ -160,7 +160,7 @@ class _Job:
         submission = Submission(workshop, self.capstone.package)
         try:
             submission.module()
-        except Exception as error:
+        except (RemoteError, WorkerLost, WrongType, AssertionError) as error:
             outcome, message, _ = explain(error)
             self.refusal, self.judged = (outcome, message), not isinstance(error, RemoteError)
         finally:
