@@ -14,6 +14,7 @@ import msgspec
 from meridian.academy.curriculum import Capstone
 from meridian.academy.outcomes import progress_sentence, replay_id, was_judged
 from meridian.academy.races import describe
+from meridian.academy.story_words import BOXES, CAUSES, NEXT, STOPPED, mark, printable, word
 from meridian.academy.widgets.report import CriterionVerdict, Verdict
 
 __all__ = [
@@ -28,39 +29,6 @@ __all__ = [
     "tell",
     "word",
 ]
-
-WORDS = {
-    "passed": "passed",
-    "failed": "failed",
-    "error": "raised an error",
-    "timeout": "ran out of time",
-    "memory": "ran out of memory",
-    "output": "wrote too much",
-    "crashed": "crashed",
-    "refused": "refused",
-    "not_run": "not judged",
-    "not_written": "not written yet",
-    "blocked": "not judged yet",
-}
-_MARKS = {"passed": "✓", "not_run": "–", "not_written": "–", "blocked": "–"}
-_BOXES = {
-    "bwrap": "a box with its own processes, users and network, and a read-only system",
-    "landlock": "a box in which the kernel denies other files, the network and dangerous calls",
-    "rlimits": "limits only: for checking one's own work, not for grading others'",
-    "none": "no box: for trusted code",
-}
-_CAUSES = {"refused": "Refused, and so nothing was judged:"}
-_STOPPED = "Nothing could be judged, one cause stopped everything:"
-_NEXT = {
-    "not_written": "Write it; the message says where.",
-    "blocked": "Mend what it waits for: then this is judged.",
-    "error": "Find why the call raises: its line is named.",
-    "timeout": "Look for a loop or a wait that nothing ends, in the call that is named.",
-    "memory": "Look for what grows without end, or copies more than it needs.",
-    "output": "Print and write less: what is over the limit ends the run.",
-    "crashed": "Nothing may end the process: look for exit(), a fatal signal or broken output.",
-    "refused": "Do what the message says, and hand in again.",
-}
 
 
 class HandMark(NamedTuple):
@@ -142,24 +110,6 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     verify: str = ""
 
 
-def printable(text: object) -> str:
-    """`text` without the control characters by which a submission could steer a terminal."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
-        for c in str(text)
-    )
-
-
-def word(outcome: str) -> str:
-    """An outcome in words."""
-    return WORDS.get(outcome, outcome.replace("_", " "))
-
-
-def mark(outcome: str) -> str:
-    """One sign for an outcome, beside its word: never instead of it."""
-    return _MARKS.get(outcome, "✗")
-
-
 def tell(
     verdict: Verdict, capstone: Capstone | None = None, marks: Sequence[HandMark] = ()
 ) -> Story:
@@ -177,12 +127,12 @@ def tell(
         share=verdict.score / verdict.max_score if verdict.max_score else 0.0,
         rule=_rule(verdict, capstone),
         notes=tuple(_notes(verdict)),
-        cause=f"{_CAUSES.get(cause.outcome, _STOPPED)} {cause.message}" if cause else "",
+        cause=f"{CAUSES.get(cause.outcome, STOPPED)} {cause.message}" if cause else "",
         criteria=tuple(_criterion(c, verdict, kinds, by_hand) for c in verdict.criteria),
         notebook=_notebook(verdict),
         races=tuple(_races(verdict)),
         facts=tuple(_facts(verdict)),
-        box=_BOXES.get(verdict.box, ""),
+        box=BOXES.get(verdict.box, ""),
         verify="grader verify-report report.json",
     )
 
@@ -309,7 +259,7 @@ def _next(shown: str, capstone: str, replay: bool) -> str:
     if shown == "failed":
         first = "Run the replay to see it happen, mend it" if replay else "Mend it"
         return f"{first}, then: meridian check {capstone}"
-    return _NEXT.get(shown, "")
+    return NEXT.get(shown, "")
 
 
 def _notebook(verdict: Verdict) -> NotebookStory | None:
