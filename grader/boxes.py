@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -150,6 +151,18 @@ class ForkServer:
         self.wait()
         self._order({"do": "dial", "host": host, "port": port, "timeout_s": timeout_s})
         answer, fds = self._answer(timeout_s + _ORDER_S)
+        if "error" in answer:
+            raise OSError(answer["errno"], answer["error"])
+        return socket.socket(fileno=fds[0])
+
+    def listen(self, host: str, port: int, backlog: int) -> socket.socket:
+        """A listening TCP socket inside the box's network. Raises `OSError`."""
+        self.wait()
+        if not self.spawn.own_network:
+            why = "A box without a network of its own lets nobody connect from inside"
+            raise OSError(errno.EOPNOTSUPP, why)
+        self._order({"do": "listen", "host": host, "port": port, "backlog": backlog})
+        answer, fds = self._answer(_ORDER_S)
         if "error" in answer:
             raise OSError(answer["errno"], answer["error"])
         return socket.socket(fileno=fds[0])

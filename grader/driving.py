@@ -21,6 +21,7 @@ __all__ = ["Driving", "Swallows"]
 
 _RETRY_S = 0.005
 _ATTEND_S = 1.0
+_ACCEPT_S = 5.0
 
 
 class Swallows:
@@ -175,6 +176,18 @@ class Driving(ABC):
             else:
                 made.settimeout(within_s)
                 return made
+
+    def listen(self, port: int = 0) -> socket.socket:
+        """A listening TCP socket of the judge, where the submission can connect to it.
+
+        ``listen().getsockname()[1]`` is the port to tell it; accept with a timeout. Raises
+        `OSError` for a port in use, and where the box has no network of its own: only the tier
+        ``bwrap``, and this process, let a submission connect.
+        """
+        self._live()
+        made = self._workshop.listen(port)
+        made.settimeout(_ACCEPT_S)
+        return made
 
     # -- crashes ---------------------------------------------------------------------------------
 

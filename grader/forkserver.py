@@ -118,6 +118,12 @@ class _Server:
         made.settimeout(None)
         return {}, (made.detach(),)
 
+    def do_listen(self, order: dict[str, Any], fds: list[int]) -> tuple[Any, tuple[int, ...]]:
+        """A TCP socket that listens inside the box's network, for the judge to accept on."""
+        del fds
+        made = socket.create_server((order["host"], order["port"]), backlog=order["backlog"])
+        return {}, (made.detach(),)
+
     def end(self, pid: int) -> dict[str, Any]:
         in_its_group = self._live.pop(pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -171,6 +171,15 @@ class Workshop:
             return made
         return self._running().latest().dial(host, port, timeout_s)
 
+    def listen(self, port: int = 0, backlog: int = 100) -> socket.socket:
+        """A TCP socket of the judge that listens on loopback in the newest worker's box.
+
+        Raises `OSError` for a port in use, and where the box has no network of its own.
+        """
+        if self._box is None:
+            return socket.create_server(("127.0.0.1", port), backlog=backlog)
+        return self._running().latest().listen("127.0.0.1", port, backlog)
+
     def cpu_s(self) -> float:
         """CPU seconds of all boxed workers so far."""
         return 0.0 if self._boxes is None else self._boxes.cpu_s()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from grader.box import detect
 from grader.compare import CriterionFailed
 from grader.errors import RemoteError
 from grader.limits import Limits
@@ -43,6 +44,14 @@ def thread_server(go):
                 client.sendall(b"late")
     threading.Thread(target=run, daemon=True).start()
     return port
+async def fetch(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"get tle\\n")
+        return await reader.readline()
+    finally:
+        writer.close()
+        await writer.wait_closed()
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]
@@ -92,6 +101,23 @@ def test_dialling_waits_until_somebody_listens(lab_of: Lab) -> None:
     lab.soon(go)
     with lab.dial(port, within_s=20) as client:
         assert client.recv(10) == b"late"
+
+
+def test_the_submission_connects_to_a_server_of_the_judge(lab_of: Lab, where: str) -> None:
+    if where == "boxed" and detect().tier != "bwrap":
+        pytest.skip("only a box with a network of its own lets a submission connect: bwrap")
+    lab = lab_of(SOURCE, limits=NETWORK)
+    with lab.listen() as server, lab.loop() as loop:
+        fetch = loop.start(lab.fetch, server.getsockname()[1])
+        client, _ = server.accept()
+        with client, client.makefile("rwb") as lines:
+            assert lines.readline() == b"get tle\n"
+            lines.write(b"25544\n")
+            lines.flush()
+            assert fetch.result() == b"25544\n"
+        port = server.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            lab.listen(port)
 
 
 def test_a_silent_server_does_not_hold_the_judge(lab_of: Lab) -> None:
