@@ -183,6 +183,7 @@ class GrowthRace:
             ylabel=f"time per {self._unit}",
             title=self.name,
             ci={who: _bounds(sweep) for who, sweep in sweeps.items()},
+            slopes={who: sweep.slope for who, sweep in sweeps.items()},
             limit=self.limit,
             history=[Attempt(p.when, p.growth, p.attempt) for p in past if p.growth is not None],
         )

@@ -393,6 +393,12 @@ def test_only_the_latest_attempts_are_shown() -> None:
     assert len(fig.axes[1].get_xticks()) == 10
 
 
+def test_a_slope_fitted_elsewhere_is_the_one_shown() -> None:
+    fig = plots.growth_plot((1, 10), {"a": [1, 10], "b": [1, 10]}, slopes={"a": 0.81})
+    texts = {text.get_text() for text in shown_texts(fig)}
+    assert {"a  (slope 0.81)", "b  (slope 1.00)"} <= texts
+
+
 def test_flat_growth_is_not_zoomed_into() -> None:
     low, high = growth().axes[0].get_ylim()
     assert high / low >= 9.9

@@ -25,6 +25,7 @@ def growth_plot(
     unit: str = "s",
     title: str = "",
     ci: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]] | None = None,
+    slopes: Mapping[str, float] | None = None,
     limit: float | None = None,
     history: Sequence[Attempt] = (),
     width: float = 7.2,
@@ -33,26 +34,27 @@ def growth_plot(
     """Time against size on log axes; each line's label carries its slope (1 linear, 0 constant).
 
     Values are in `unit`, shown with its prefix (2 us). `ci` adds intervals, ``{name: (lower,
-    upper)}``; `limit` the slope that is allowed, through the first point of the first line;
-    `history` the slopes of earlier attempts at the first line, in a panel below. At least two
-    sizes, all values positive.
+    upper)}``; `slopes` are exponents that were fitted with more care than here; `limit` the slope
+    that is allowed, through the first point of the first line; `history` the slopes of earlier
+    attempts at the first line, in a panel below. At least two sizes, all values positive.
     """
     log_sizes = np.log(numbers("sizes", sizes))
     if log_sizes.size < 2:
         raise ValueError(f"Expected at least two sizes, got {log_sizes.size}")
-    named, bands, slopes = {}, {}, []
+    named, bands, shown = {}, {}, []
     for name, values in data.items():
         y = numbers(name, values)
         if y.size != log_sizes.size or not (y > 0).all():
             raise ValueError(f"Expected {log_sizes.size} positive values for {name!r}")
-        slopes.append(float(np.polyfit(log_sizes, np.log(y), 1)[0]))
-        label = f"{name}  (slope {_plain(slopes[-1])})"
+        fitted = float(np.polyfit(log_sizes, np.log(y), 1)[0])
+        shown.append((slopes or {}).get(name, fitted))
+        label = f"{name}  (slope {_plain(shown[-1])})"
         named[label] = y
         if ci and name in ci:
             bands[label] = ci[name]
     fig, ax = with_history(
         history,
-        now=slopes[0] if slopes else None,
+        now=shown[0] if shown else None,
         asked=limit,
         ylabel="slope",
         log=False,

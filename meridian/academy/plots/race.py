@@ -174,5 +174,5 @@ def _label_axes(ax: Any, rows: Mapping[Row, Any], heights: Mapping[Row, float]) 
 
 
 def _times(ratio: float) -> str:
-    digits = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+    digits = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 1 else f"{ratio:.2g}"
     return f"{digits}\N{MULTIPLICATION SIGN}"
