@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -43,7 +46,9 @@ def each(
             yield i, function(item)
         return
     pool = ProcessPoolExecutor(
-        min(workers, len(items)), mp_context=multiprocessing.get_context("spawn")
+        min(workers, len(items)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_end_with_parent,
     )
     try:
         places = {pool.submit(function, item): i for i, item in enumerate(items)}
@@ -53,3 +58,15 @@ def each(
         raise ProcessLost(workers) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A worker of the pool would wait for work for ever when its parent was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)  # boxes end with the process that started them
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -330,3 +335,51 @@ def test_a_killed_process_is_named() -> None:
         list(each(leave, [1, 2, 3, 4], 2))
     with pytest.raises(ValueError, match="at least 1 worker"):
         list(each(square, [1], 0))
+
+
+PARENT = """
+import os, signal, sys, time
+from grader.parallel import each
+from tests.grader.test_prove import pid_and_wait
+if __name__ == "__main__":
+    for _ in each(pid_and_wait, [sys.argv[1]] * 2, 2):
+        pass
+"""
+
+
+def pid_and_wait(folder: str) -> None:
+    Path(folder, str(os.getpid())).touch()
+    signal.pause()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc: run it on Linux")
+def test_workers_end_with_whoever_started_them(tmp_path: Path) -> None:
+    script, pids = tmp_path / "parent.py", tmp_path / "pids"
+    script.write_text(PARENT)
+    pids.mkdir()
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    parent = subprocess.Popen([sys.executable, str(script), str(pids)], env=environment, cwd=root)
+    try:
+        assert until(lambda: len(list(pids.iterdir())) == 2)
+    finally:
+        parent.kill()
+        parent.wait()
+    for path in pids.iterdir():
+        assert until(lambda pid=int(path.name): not alive(pid))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return " Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+    except OSError:
+        return False
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 120
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        threading.Event().wait(0.02)
+    return True
