@@ -54,6 +54,8 @@ def write_layout(found: Assignment, path: Path, out: Path, key: str, package: st
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} is not an empty folder. Name a new one with --out")
     table = tabulate(path, found.questions)
+    for cell, _ in found.code:
+        cell.question = min(cell.question, len(found.questions))
     module = module_source(found, package)
     suite = suite_source(found, table, module)
     notebook = _notebook(found)
@@ -105,7 +107,7 @@ def _notebook(found: Assignment) -> str:
 
 
 def _answer(cell: Cell) -> str:
-    said = f"{cell.name}: as the text above asks"
+    said = f"#{cell.question}: {cell.name}, as the text above asks"
     if is_marked(cell.source):
         return speaking(cell.source, said)
     return f"### BEGIN SOLUTION {said}\n{cell.source}\n### END SOLUTION"

@@ -39,12 +39,16 @@ class BadAssignment(MeridianError, ValueError):
 
 
 class Cell(msgspec.Struct, kw_only=True):
-    """One cell of the master as it was read. `number` counts from 1."""
+    """One cell of the master as it was read. `number` counts from 1.
+
+    `question` is the criterion that an answer is most likely for: the next one below it.
+    """
 
     name: str
     kind: str
     source: str
     number: int
+    question: int = 0
     metadata: dict[str, Any] = {}
     outputs: list[dict[str, Any]] = []
     attachments: dict[str, Any] = {}

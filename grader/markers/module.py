@@ -92,7 +92,7 @@ def _said(lines: list[str], first: int, cell: Cell) -> str:
 
 
 def _words(cell: Cell) -> str:
-    return f"{cell.name}: as the notebook asks"
+    return f"#{cell.question}: {cell.name}, as the notebook asks"
 
 
 def _cut(node: ast.stmt, text: list[str], said: str, bound: set[str]) -> list[str]:

@@ -85,6 +85,7 @@ def _take(path: Path, cell: Cell, facts: dict[str, Any], found: Assignment) -> N
         _test(path, cell, points, found)
     elif cell.kind == "code":
         found.cells.append(cell)
+        cell.question = len(found.questions) + 1
         found.code.append((cell, solution))
     else:
         if solution:

@@ -175,6 +175,7 @@ class _Reader:
         cell.source = _with_our_markers(self._path, cell, kept)
         answer = self._block == "SOLUTION" or "### BEGIN SOLUTION" in cell.source
         self._found.cells.append(cell)
+        cell.question = len(self._found.questions) + 1
         self._found.code.append((cell, answer))
 
 

@@ -43,8 +43,8 @@ Imported from `{path.name}`, written for {found.kind}.
 2. Read the suite. Draw inputs from `rng`, name what a test asks in its docstring, and mark the
    criteria that must pass with `required = true` in `curriculum.toml`.
 3. In this folder: `MERIDIAN_LAB=. grader build {key}` cuts the exercise, and
-   `MERIDIAN_LAB=. grader run-one --capstone {key} --submission solutions/{key} --out out` judges
-   the solution, which must get all points.
+   `MERIDIAN_LAB=. grader prove {key}` shows that the solution gets all points and the exercise
+   none. A stub names the criterion below it in the notebook: put that right where it is another.
 """
 
 

@@ -231,7 +231,7 @@ def test_what_nbgrader_gives(tmp_path: Path) -> None:
     by_id = {cell["id"]: "".join(cell["source"]) for cell in notebook["cells"]}
     assert by_id["test_add"] == "assert add(1, 2) == 3", "the hidden part is not the learner's"
     assert "all_hidden" not in by_id
-    assert by_id["counter"].startswith("### BEGIN SOLUTION counter: as the text above asks\nclass")
+    assert by_id["counter"].startswith("### BEGIN SOLUTION #2: counter, as the text above asks\n")
     assert by_id["essay"] == "*Your answer here.*"
     assert "MARK SCHEME" not in by_id["draw"]
     assert all("nbgrader" not in cell["metadata"] for cell in notebook["cells"])
@@ -243,7 +243,7 @@ def test_the_package_keeps_every_name_when_it_is_cut(tmp_path: Path) -> None:
     write_layout(found, master, tmp_path / "lab", KEY, PACKAGE)
     module = (tmp_path / "lab" / "solutions" / KEY / PACKAGE / "__init__.py").read_text()
     assert "print(" not in module
-    assert "### BEGIN SOLUTION add: as the notebook asks\n    # both of them" in module
+    assert "### BEGIN SOLUTION #1: add, as the notebook asks\n    # both of them" in module
     assert "total = ...\n### BEGIN SOLUTION\ntotal = SCALE * 2\n### END SOLUTION" in module
     builder.build(KEY, tmp_path / "lab")
     skeleton = (tmp_path / "lab" / "exercises" / KEY / PACKAGE / "__init__.py").read_text()
@@ -254,7 +254,9 @@ def test_the_package_keeps_every_name_when_it_is_cut(tmp_path: Path) -> None:
     counter = namespace["Counter"]()
     assert (counter.step, counter.__doc__) == (1, "Counts.")
     for call in (lambda: counter.up(1), lambda: counter.one, lambda: namespace["add"](1, 2)):
-        with pytest.raises(NotImplementedError, match=r"imported/01-sums .*as the notebook asks"):
+        with pytest.raises(
+            NotImplementedError, match=r"imported/01-sums #[12]: .*as the notebook asks"
+        ):
             call()
 
 
