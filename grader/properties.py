@@ -107,7 +107,8 @@ class Finder:
         from hypothesis import strategies
 
         search = _Search(self, check, questions, shrink_s, restart)
-        search.run(strategies.fixed_dictionaries(drawn), self._seed, examples)
+        whole = strategies.tuples(*drawn.values()).map(lambda given: _named(drawn, given))
+        search.run(whole, self._seed, examples)
 
     def operations(
         self,
@@ -131,13 +132,14 @@ class Finder:
 
         made = getattr(vars(model).get("__init__"), _MARK, {})
         kinds = [
-            strategies.tuples(strategies.just(name), strategies.fixed_dictionaries(drawn))
-            for name, drawn in _steps(model).items()
+            strategies.tuples(strategies.just(name), strategies.fixed_dictionaries(taken))
+            for name, taken in _steps(model).items()
         ]
         if not kinds:
             raise ValueError(f"{model.__name__} has no method marked with `values`")
         sequence = sequences(strategies.one_of(kinds), steps)
-        whole = strategies.fixed_dictionaries({**made, _STEPS: sequence})
+        drawn = {**made, _STEPS: sequence}
+        whole = strategies.tuples(*drawn.values()).map(lambda given: _named(drawn, given))
         story = _Story()
 
         def check(**settings: Any) -> None:
@@ -238,6 +240,10 @@ class _Search:
         self._last = self._failed[key] = _Found(error, text, self._transcript.run)
         if isinstance(error, WorkerLost) and (error.outcome == "timeout" or not self._restart):
             raise _Stop(Smallest(error, text))  # the worker is gone, or each try costs too long
+
+
+def _named(drawn: Mapping[str, Any], given: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(drawn, given, strict=True))
 
 
 @contextmanager

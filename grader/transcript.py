@@ -89,6 +89,8 @@ class Transcript:
     def begin(self) -> None:
         """A run starts: what the one before it asked is forgotten."""
         if self._began:
+            # A module is asked for once and used ever after.
+            self._before += [event for event in self._run if event.operation == "module"]
             self._run = []
         else:
             self._before, self._run = self._run, []
