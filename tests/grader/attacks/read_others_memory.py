@@ -1,5 +1,6 @@
 """Read the memory of every other process that can be seen, by file and by system call."""
 
+import contextlib
 import ctypes
 import os
 
@@ -11,8 +12,10 @@ class _Span(ctypes.Structure):
 
 
 def _others():
-    own = os.getpid()
-    pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+    """Every process that is listed, and those that were started just before this one."""
+    own, pids = os.getpid(), set()
+    with contextlib.suppress(OSError):
+        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
     return sorted({*pids, 1, os.getppid(), *range(max(1, own - 20), own)} - {own})
 
 
