@@ -365,8 +365,12 @@ def test_workers_end_with_whoever_started_them(tmp_path: Path) -> None:
     finally:
         parent.kill()
         parent.wait()
-    for path in pids.iterdir():
-        assert until(lambda pid=int(path.name): not alive(pid))
+    workers = [int(path.name) for path in pids.iterdir()]
+    try:
+        assert until(lambda: not any(map(alive, workers)))
+    finally:
+        for pid in filter(alive, workers):
+            os.kill(pid, signal.SIGKILL)
 
 
 def alive(pid: int) -> bool:
