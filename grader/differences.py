@@ -108,7 +108,7 @@ def _array_difference(got: Any, want: Any, path: str) -> str:
 
 
 def _kind_of(array: Any) -> str:
-    return f"an array of {array.dtype} with shape {array.shape}"
+    return f"an array of {_cut(str(array.dtype), _MAX_WHOLE_CHARS)} with shape {array.shape}"
 
 
 def show(value: Any) -> str:
@@ -117,16 +117,21 @@ def show(value: Any) -> str:
         return f"{len(value)} bytes {value[:24].hex()}..{value[-8:].hex()}"
     if type(value) is int and value.bit_length() > _MAX_SHOWN_BITS:
         return f"an int of {value.bit_length()} bits"
-    if is_numpy(value) and value.ndim:
-        import numpy
+    try:
+        text = _text(value)
+    except Exception:  # an int of too many digits inside, too deep, a date beyond all calendars
+        return f"a {type(value).__name__} that no text can show"
+    return _cut(text, _MAX_SHOWN_CHARS)
 
-        text = numpy.array2string(value, threshold=_SHOWN_ITEMS, edgeitems=3, separator=", ")
-        text = f"{_kind_of(value)}: {' '.join(text.split())}"
-    else:
-        try:
-            text = repr(value)
-        except (ValueError, RecursionError):  # an int of too many digits, or too deep, inside
-            return f"a {type(value).__name__} too large to show"
-    if len(text) > _MAX_SHOWN_CHARS:
-        text = text[: _MAX_SHOWN_CHARS - 3] + "..."
-    return text
+
+def _text(value: Any) -> str:
+    if not is_numpy(value) or not value.ndim:
+        return repr(value)
+    import numpy
+
+    text = numpy.array2string(value, threshold=_SHOWN_ITEMS, edgeitems=3, separator=", ")
+    return f"{_kind_of(value)}: {' '.join(text.split())}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."

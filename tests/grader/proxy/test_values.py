@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from grader.compare import same
+from grader.compare import CriterionFailed, expect, same, show
 from grader.protocol import (
     MAX_ITEMS,
     Handle,
@@ -103,6 +103,19 @@ def test_arrays_arrive_as_they_left(array: Any, turned: bool, halved: bool) -> N
     assert got.flags.writeable
     assert got.flags.owndata
     assert same(got, np.array(array))
+
+
+@settings(max_examples=150, deadline=None)
+@given(arrays, arrays)
+def test_any_two_arrays_can_be_compared_and_told_apart(one: Any, other: Any) -> None:
+    assert same(one, one.copy())
+    assert same(one, other) == same(other, one)
+    for value in (one, one[(0,) * one.ndim] if one.size else one):
+        assert len(show(value)) <= 300
+    if not same(one, other):
+        with pytest.raises(CriterionFailed) as failed:
+            expect(one, other)
+        assert len(str(failed.value)) < 1_500
 
 
 @settings(max_examples=200, deadline=None)
