@@ -100,7 +100,7 @@ def export(
         with GradebookReader(home / "gradebook.sqlite", read_only=True) as book:
             graded = counted(book, definitions(root), learner=learner, capstone=capstone)
         paths = export(graded, kind, out, SubmissionStore(home / "submissions"))
-    typer.echo(f"{len(graded)} of a learner at a capstone, {len(paths)} paths in {out}")
+    typer.echo(f"Exported {len(graded)} marks to {out}: {len(paths)} files and folders")
 
 
 def _print(attempts: Sequence[Attempt]) -> None:
