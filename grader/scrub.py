@@ -36,11 +36,10 @@ def scrubber(work: Path, submission: Path, out: Path) -> Callable[[Any], Any]:
         for form in (place, place.absolute(), place.resolve())
         if form.is_absolute() and len(form.parts) > 2  # `/usr` and `/root` say nothing
     }
-    scratch = "|".join({re.escape(str(form)) for form in (work, work.resolve())})
-    known = sorted(names, key=len, reverse=True)
+    folders = "|".join({re.escape(str(form)) for form in (work, work.resolve())})
+    known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     pattern = re.compile(
-        rf"(?P<scratch>(?:{scratch})/scratch-\w+)|(?P<place>{'|'.join(map(re.escape, known))})"
-        r"(?![\w.-])"
+        rf"(?P<scratch>(?:{folders})(?:/scratch)?/scratch-\w+)|(?P<place>{known})(?![\w.-])"
     )
 
     def clean(text: str) -> str:
