@@ -28,6 +28,7 @@ compares this drawing with the classes.
     ├── MachineBusy
     ├── MutantError
     ├── NoFreePort
+    ├── NoReplays
     ├── NoSuchVersion
     ├── NotANotebook
     ├── NotAvailable
@@ -76,6 +77,7 @@ compares this drawing with the classes.
     │   ├── ElementOutOfRange
     │   └── StrayLines
     ├── UnknownKey
+    ├── UnknownReplay
     ├── UsageError
     ├── VerdictError
     ├── WorkerLost
