@@ -61,7 +61,8 @@ class OtherGrader(MeridianError, RuntimeError):
         self.differs = differs
         super().__init__(
             f"A worker differs from the coordinator in {', '.join(differs)}: "
-            "install the same version of Meridian and of its dependencies there"
+            "install the same version of Meridian and of its dependencies there, and change "
+            "nothing of the course during a run"
         )
 
 

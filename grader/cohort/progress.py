@@ -177,4 +177,4 @@ class _Pace:
 def _time(seconds: int) -> str:
     if seconds < 60:
         return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -17,6 +17,7 @@ from grader.cohort.sealed import seal
 from grader.files import remove_tree
 from grader.job import JobSpec, run_one
 from grader.limits import Limits
+from grader.pool import BoxPool
 from grader.report import Mode, Report
 from grader.store import SubmissionStore
 
@@ -55,8 +56,8 @@ def cache_key(task: Task) -> str:
     return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
 
 
-def judge(task: Task, packed: bytes | None, secret: bytes) -> bytes:
-    """Judge `task` in this process and seal what came out.
+def judge(task: Task, packed: bytes | None, secret: bytes, pool: BoxPool | None = None) -> bytes:
+    """Judge `task` in this process and seal what came out. `pool` has boxes that run already.
 
     Raises `OtherGrader` when this process would judge by other rules, `ValueError` when the
     submission is not the one that was meant, and all that `run_one` raises.
@@ -66,7 +67,8 @@ def judge(task: Task, packed: bytes | None, secret: bytes) -> bytes:
         raise OtherGrader(differs)
     work = Path(tempfile.mkdtemp(prefix="meridian-cohort-"))
     try:
-        report = run_one(_spec(task, _submission(task, packed, work), work / "out", secret))
+        spec = _spec(task, _submission(task, packed, work), work / "out", secret)
+        report = run_one(msgspec.structs.replace(spec, pool=pool))
         _same(task, report)
         files = sorted(path for path in (work / "out").iterdir() if path.is_file())
         return seal({path.name: path.read_bytes() for path in files}, secret)
