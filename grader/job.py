@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import os
 import shutil
 import sys
@@ -24,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-import meridian.testing
 from grader.audit import audit
 from grader.box import Box, BoxUnavailable, detect, open_box
 from grader.collect import Collected, SubmissionRefused, collect
@@ -45,7 +43,7 @@ from grader.report import (
 )
 from grader.scoring import score
 from grader.scrub import scrubber
-from grader.software import software
+from grader.software import grader_digest, software
 from grader.spec import JobSpec, complete, draw_seed
 from grader.store import SubmissionStore
 from grader.submission import Submission
@@ -113,7 +111,8 @@ class _Job:
             code = self.collect(work)
             self.audit(code)
             with contextlib.closing(self.workshop(code, work)) as workshop:
-                with self.beside_others(workshop), self.open_notebook(workshop) as notebook:
+                self.quiet.on_waited = workshop.extend
+                with self.quiet.working(), self.open_notebook(workshop) as notebook:
                     self.probe(workshop)
                     if notebook is not None and self.refusal is None:
                         notebook.launch()
@@ -175,21 +174,9 @@ class _Job:
         raced = [c.id for c in chosen if c.benchmark]
         self.at = ("benchmark", 0, 0)  # where it waits, if it does
         alone = raced and self.refusal is None
-        with self.granted(workshop, self.quiet.alone() if alone else contextlib.nullcontext()):
+        with self.quiet.alone() if alone else contextlib.nullcontext():
             self.judge("benchmark", raced, workshop, work)
         self.benchmarks = self.race.finish(self.spec.out)
-
-    def beside_others(self, workshop: Workshop) -> AbstractContextManager[None]:
-        """A block beside which other jobs may judge; it waits for a race to end."""
-        return self.granted(workshop, self.quiet.working())
-
-    @contextlib.contextmanager
-    def granted(self, workshop: Workshop, block: AbstractContextManager[None]) -> Iterator[None]:
-        """Enter `block`; the job's time limit does not pay for waiting."""
-        before_s = self.quiet.waited_s
-        with block:
-            workshop.extend(self.quiet.waited_s - before_s)
-            yield
 
     def open_notebook(self, workshop: Workshop) -> AbstractContextManager[NotebookRun | None]:
         """What runs the notebook. Its kernel starts early, while criteria are judged."""
@@ -380,29 +367,3 @@ def _permitted(spec: JobSpec) -> Box:
             best.fix or "Ask for bwrap or landlock.",
         )
     return box
-
-
-def grader_digest(suite: Path) -> str:
-    """The hash of this grader with `suite`, as every report names it."""
-    return _digest(Path(__file__).parent, suite.parent)
-
-
-def _digest(grader: Path, suites: Path) -> str:
-    """One hash of the judging code: equal hash, equal submission, equal seed: equal verdict.
-
-    The grader with all its parts but other tracks' suites, the suite with its helpers and peer
-    beside it, and the models that suites compare with; but mutants, which judge nobody.
-    """
-    own = [file for file in grader.rglob("*.py") if grader / "acceptance" not in file.parents]
-    models = Path(meridian.testing.__path__[0])
-    digest = hashlib.sha256()
-    for place, files in (
-        (grader, own),
-        (suites, suites.rglob("*.py")),
-        (models, models.rglob("*.py")),
-    ):
-        for file in sorted(file for file in files if not file.name.startswith("mutants_")):
-            content = file.read_bytes()
-            head = f"{place.name}/{file.relative_to(place).as_posix()}\0{len(content)}\0"
-            digest.update(head.encode() + content)
-    return digest.hexdigest()

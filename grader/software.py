@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
+import meridian.testing
 from meridian.academy.curriculum import Capstone
 
-__all__ = ["course_digest", "differences", "software"]
+__all__ = ["course_digest", "differences", "grader_digest", "judging_digest", "software"]
 
 _PACKAGES = ("hypothesis", "ipykernel", "msgspec", "numba", "numpy", "pytest", "pyzmq")
 _COMPARED = {
@@ -50,6 +51,32 @@ def course_digest(capstone: Capstone, solution: Path | None) -> str:
             content = file.read_bytes()
             name = file.relative_to(solution).as_posix() if solution else file.name
             digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def grader_digest(suite: Path) -> str:
+    """The hash of this grader with `suite`, as every report names it."""
+    return judging_digest(Path(__file__).parent, suite.parent)
+
+
+def judging_digest(grader: Path, suites: Path) -> str:
+    """One hash of the judging code: equal hash, equal submission, equal seed: equal verdict.
+
+    The grader with all its parts but other tracks' suites, the suite with its helpers and peer
+    beside it, and the models that suites compare with; but mutants, which judge nobody.
+    """
+    own = [file for file in grader.rglob("*.py") if grader / "acceptance" not in file.parents]
+    models = Path(meridian.testing.__path__[0])
+    digest = hashlib.sha256()
+    for place, files in (
+        (grader, own),
+        (suites, suites.rglob("*.py")),
+        (models, models.rglob("*.py")),
+    ):
+        for file in sorted(file for file in files if not file.name.startswith("mutants_")):
+            content = file.read_bytes()
+            head = f"{place.name}/{file.relative_to(place).as_posix()}\0{len(content)}\0"
+            digest.update(head.encode() + content)
     return digest.hexdigest()
 
 

@@ -12,9 +12,9 @@ import pytest
 import grader
 from grader.box import BoxUnavailable
 from grader.box.tiers import Detection
-from grader.job import _digest
 from grader.judge import SuiteError
 from grader.report import Mode, read_report
+from grader.software import judging_digest
 from grader.spec import draw_seed
 from meridian.academy.curriculum import Criterion
 
@@ -130,8 +130,8 @@ def test_the_judging_code_is_named_by_one_hash(toy: Any) -> None:
     for name in ("grader/job.py", "grader/box/tiers.py", "suites/test_own.py"):
         (toy.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (toy.folder / name).write_text("X = 1\n")
-    seen = [_digest(own, suites)]
-    assert _digest(own, suites) == seen[0]
+    seen = [judging_digest(own, suites)]
+    assert judging_digest(own, suites) == seen[0]
     changes = (
         "suites/_own_a.py",
         "suites/peer_own.py",
@@ -140,13 +140,13 @@ def test_the_judging_code_is_named_by_one_hash(toy: Any) -> None:
     )
     for name in changes:
         (toy.folder / name).write_text("X = 2\n")
-        seen.append(_digest(own, suites))
+        seen.append(judging_digest(own, suites))
     assert len(set(seen)) == 1 + len(changes)
     (own / "acceptance").mkdir()
     (own / "acceptance" / "test_other.py").write_text("")
-    assert _digest(own, suites) == seen[-1], "another track's suite judges nothing here"
+    assert judging_digest(own, suites) == seen[-1], "another track's suite judges nothing here"
     report = toy.judge(mode="check")
-    assert report.environment["grader_sha256"] == _digest(GRADER, toy.suite.parent)
+    assert report.environment["grader_sha256"] == judging_digest(GRADER, toy.suite.parent)
 
 
 def test_bonus_counts_up_to_its_cap_and_never_above_the_maximum(toy: Any) -> None:
