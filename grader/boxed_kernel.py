@@ -182,8 +182,10 @@ class BoxedKernel:
         return self._process.status() is None
 
     def _not_started(self) -> Ran:
+        late = self._running()
         self._end()
-        assert self._process is not None
+        if late or self._process is None:
+            return Ran([], outcome="timeout", message="The kernel did not start in time")
         _, said = self._process.output()
         last = said.strip().splitlines()[-1:] or [""]
         return Ran([], outcome="crashed", message=f"The kernel did not start. {last[0]}".strip())

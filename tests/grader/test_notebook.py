@@ -159,6 +159,23 @@ def test_a_cell_that_takes_the_kernel_with_it_leaves_a_partial_result(
     assert report.notebook.outcome == outcome
 
 
+@pytest.mark.parametrize("space", ["", "  ", "\t"])
+def test_directives_in_a_learners_cell_do_nothing(run: Any, space: str) -> None:
+    words = ("NBVAL_SKIP", "NBVAL_IGNORE_OUTPUT", "NBVAL_CHECK_OUTPUT", "NBVAL_RAISES_EXCEPTION")
+    tags = ["nbval-skip", "nbval-ignore-output", "nbval-check-output", "nbval-raises-exception"]
+    master = [cell("use", "1 + 1", value("3"))]
+    submitted = [cell("use", "# NBVAL_IGNORE_OUTPUT\n3")]
+    for word, tag in zip(words, tags, strict=True):
+        theirs = cell(word, "pass", theirs=True)
+        master.append(theirs)
+        metadata = {**theirs["metadata"], "tags": [tag, "raises-exception"]}
+        source = f"#{space}{word}\nraise ValueError('ran')"
+        submitted.append({**theirs, "source": source, "metadata": metadata})
+    report = run(master, notebook(*submitted))
+    assert found(report) == {"use": "failed", **dict.fromkeys(words, "error")}
+    assert {entry.message for entry in report.notebook.cells[1:]} == {"ValueError: ran"}
+
+
 def test_after_a_dead_kernel_the_rest_is_judged_in_the_same_state(run: Any) -> None:
     master = [
         cell("setup", "n = 1\nprint('set up')", printed("set up\n")),
@@ -456,5 +473,5 @@ def test_what_is_no_notebook_fails_without_starting_a_kernel(
 
 def test_a_kernel_that_cannot_start_says_why(run: Any) -> None:
     report = run([cell("a", "1")], notebook(), notebook_s=0.0)
-    assert report.notebook.outcome == "crashed"
-    assert "The kernel did not start" in report.notebook.cells[0].message
+    assert report.notebook.outcome == "timeout"
+    assert report.notebook.cells[0].message == "The kernel did not start in time"
