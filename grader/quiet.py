@@ -72,10 +72,10 @@ _open: set[int] = set()
 class Quiet:
     """The locks of one user on one machine; every job makes its own `Quiet`.
 
-    `on_wait` is told, with a sentence, when there is something to wait for; `waited_s` adds up
-    how long that was, because a job's time limit should not pay for it. Blocks may be nested
-    within one thread: `alone` inside `working` gives the shared lock up for as long, so that two
-    jobs which both go on to a race do not wait for each other.
+    `on_wait` is told, with a sentence, when there is something to wait for; `on_waited`, after the
+    wait, how many seconds it was, because a job's time limit should not pay for it. Blocks may be
+    nested within one thread: `alone` inside `working` gives the shared lock up for as long, so
+    that two jobs which both go on to a race do not wait for each other.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Quiet:
         self._folder = folder
         self._on_wait = on_wait
         self._wait_s = wait_s
-        self.waited_s = 0.0
+        self.on_waited: Callable[[float], None] | None = None
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
@@ -146,14 +146,14 @@ class Quiet:
                 self._on_wait("waiting for other jobs")
             time.sleep(_POLL_S)
 
+        door = _locked(folder / "door", fcntl.LOCK_EX, wait)
         try:
-            door = _locked(folder / "door", fcntl.LOCK_EX, wait)
-            try:
-                return _locked(folder / "room", fcntl.LOCK_EX if alone else fcntl.LOCK_SH, wait)
-            finally:
-                _close(door)
+            room = _locked(folder / "room", fcntl.LOCK_EX if alone else fcntl.LOCK_SH, wait)
         finally:
-            self.waited_s += time.monotonic() - began
+            _close(door)
+        if self.on_waited is not None:
+            self.on_waited(time.monotonic() - began)
+        return room
 
 
 def runtime_folder() -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.acceptance.database import _storage_cheats, _storage_run
-from grader.acceptance.database._storage_cheats import CHEATS
+from grader.acceptance.database import _storage_run, mutants_storage_races
+from grader.acceptance.database.mutants_storage_races import CHEATS
 from grader.job import JobSpec, run_one
 from grader.mutants import Variant
 from grader.report import CriterionReport, Report
@@ -80,7 +80,7 @@ def test_a_cheat_loses_the_points(cheat: Variant, tmp_path: Path) -> None:
 
 def test_a_thread_gets_nowhere_between_two_questions(tmp_path: Path) -> None:
     """In a box the worker stands still while the judge looks into its file."""
-    cheat = _storage_cheats.THREADED
+    cheat = mutants_storage_races.THREADED
     _, speed = raced(cheat.write(SOLUTION, tmp_path / "s"), tmp_path / "out", box="auto")
     assert LATER in speed.message
     assert speed.score <= 6
