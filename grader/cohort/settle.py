@@ -21,6 +21,7 @@ from grader.cohort.task import Task
 from grader.feedback import feedback_html
 from grader.files import remove_tree
 from grader.gradebook import Gradebook, GradebookError
+from grader.history import past_of
 from grader.judge import Verdict
 from grader.report import CriterionReport, Report, write_file
 from grader.scoring import score
@@ -102,9 +103,13 @@ class Settler:
 
     def _race(self, job: Job) -> Entry:
         task = msgspec.json.decode(job.task, type=Task)
-        return as_entry(
-            msgspec.structs.replace(task, lane="races"), self._results, self._run_secret
-        )
+        earlier = [
+            self._book.report(entry.receipt)
+            for entry in self._book.attempts(job.learner, task.capstone)
+            if entry.attempt != job.attempt
+        ]
+        race = msgspec.structs.replace(task, lane="races", history=past_of(earlier))
+        return as_entry(race, self._results, self._run_secret)
 
     def _hand_out(self, job: Job, report: Report, files: dict[str, bytes]) -> None:
         """The folder of this attempt, whole or not at all; the page of the last one to give."""

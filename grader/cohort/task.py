@@ -15,6 +15,7 @@ from grader.cohort.errors import OtherGrader
 from grader.cohort.queue import Lane
 from grader.cohort.sealed import seal
 from grader.files import remove_tree
+from grader.history import Past
 from grader.job import JobSpec, run_one
 from grader.limits import Limits
 from grader.pool import BoxPool
@@ -48,11 +49,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     submission_sha256: str
     refusal: str = ""
     source: str = ""
+    history: tuple[Past, ...] = ()
+    """The learner's earlier races, for the plots alone."""
 
 
 def cache_key(task: Task) -> str:
     """The name of this task's verdict, whoever reaches it, wherever the submission lay."""
-    facts = msgspec.structs.replace(task, source="")
+    facts = msgspec.structs.replace(task, source="", history=())
     return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
 
 
@@ -98,6 +101,7 @@ def _spec(task: Task, submission: Path, out: Path, secret: bytes) -> JobSpec:
         box=task.box,
         trusted=task.trusted,
         limits=task.limits,
+        history=task.history,
         key=secret,
     )
 

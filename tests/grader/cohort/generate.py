@@ -126,13 +126,12 @@ def wrongly_judged(label: Labelled, report: Report) -> str:
         return f"passed is {report.passed}: {_told(missed)}"
     if want.missed is not None and {c.id for c in missed} != set(want.missed):
         return f"missed {_told(missed)} instead of {want.missed}"
-    others = [c for c in missed if want.outcomes and c.outcome not in want.outcomes]
-    if others and label.kind != "hostile":
-        return f"outcomes {_told(others)} instead of {want.outcomes}"
-    if want.outcomes and missed and missed[0].outcome not in want.outcomes:
-        return f"first outcome {_told(missed[:1])} instead of {want.outcomes}"
-    if want.outcomes and not missed:
+    told = [c for c in missed if c.outcome != "not_run"]  # the rest waits for what those say
+    if want.outcomes and not told:
         return "nothing was missed"
+    others = [c for c in told if want.outcomes and c.outcome not in want.outcomes]
+    if others and (label.kind != "hostile" or others[0] is told[0]):
+        return f"outcomes {_told(others)} instead of {want.outcomes}"
     return ""
 
 

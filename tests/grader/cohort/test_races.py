@@ -6,10 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from grader.cohort.environment import Environment
 from grader.cohort.settle import merged
+from grader.cohort.task import Task, cache_key
 from grader.gradebook import Gradebook
+from grader.history import Past
+from grader.limits import Limits
 from grader.report import (
     BenchmarkEntry,
     CriterionReport,
@@ -109,6 +114,40 @@ def test_a_first_result_that_is_damaged_before_its_races_end(racing: Cohort) -> 
     assert damaged
     assert [(row.score, row.state) for row in summary.submissions] == [(100, "done")]
     assert any("not a sealed result" in e["reason"] for e in racing.events if "reason" in e)
+
+
+def test_what_a_verdict_does_not_depend_on_is_not_in_its_key() -> None:
+    """Where the files lay, and the races before: they are drawn, not judged."""
+    facts = Environment(grader="g", course="c", python="p", platform="l", packages={})
+    task = Task(
+        capstone="t/1",
+        mode="submit",
+        lane="races",
+        learner="ann",
+        attempt=1,
+        seed="s",
+        box="bwrap",
+        trusted=False,
+        limits=Limits(),
+        environment=facts,
+        submission_sha256="0",
+    )
+    key = cache_key(task)
+    past = (Past(name="r", peer="p", when="2026-01-01"),)
+    assert cache_key(msgspec.structs.replace(task, source="/x", history=past)) == key
+    for name, value in {
+        "lane": "judge",
+        "learner": "bob",
+        "attempt": 2,
+        "seed": "t",
+        "box": "landlock",
+        "trusted": True,
+        "limits": Limits(question_s=1),
+        "environment": msgspec.structs.replace(facts, grader="h"),
+        "submission_sha256": "1",
+        "refusal": "a link",
+    }.items():
+        assert cache_key(msgspec.structs.replace(task, **{name: value})) != key, name
 
 
 CAPSTONE = Capstone(
