@@ -114,6 +114,10 @@ class ForkServer:
         """Whether a worker lives."""
         return self.alive and bool(self._live)
 
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self.alive and self._process.status() is None
+
     def wait(self) -> None:
         """Until it serves. Raises `BoxUnavailable` when it does not start."""
         if self.meter is not None:
@@ -169,7 +173,7 @@ class ForkServer:
 
     def used(self) -> Used:
         """What its workers use now. Its own part is not theirs."""
-        return self.meter.read() if self.meter is not None else Used()
+        return self.meter.read() if self.alive and self.meter is not None else Used()
 
     def beyond(self, limits: Limits, used: Used | None = None) -> tuple[Outcome, str] | None:
         """Outcome and message when all its processes together are over a limit."""

@@ -31,6 +31,11 @@ class BoxSet:
         self._latest: ForkServer | None = None
         self.closed = False
 
+    @property
+    def alive(self) -> bool:
+        """Whether every box that was started still runs."""
+        return not self.closed and all(s.running() for s in self._servers if s is not None)
+
     def start(self) -> None:
         """Start what is not started; returns at once. Raises `OSError`."""
         for i in range(len(HASH_SEEDS)):

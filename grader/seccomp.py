@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from grader.syscalls import ARCHITECTURES, SYSCALLS
 
-__all__ = ["Policy", "Rule", "Test", "install", "policy_rules", "program", "supported"]
+__all__ = ["Policy", "Rule", "Condition", "install", "policy_rules", "program", "supported"]
 
 _LOAD, _JUMP_EQUAL, _JUMP_FROM, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 _ALLOW, _ERRNO = 0x7FFF_0000, 0x0005_0000
@@ -77,7 +77,7 @@ _OF_ANOTHER = {  # calls on a process by id, 0 for oneself: the argument that ho
 _NO_SUCH_CALL = ("clone3", "openat2")  # arguments in memory cannot be judged; libc has a way round
 
 
-class Test(NamedTuple):
+class Condition(NamedTuple):
     """Argument `argument`, cut to `mask`, must be one of `values` (or, not `wanted`, none)."""
 
     argument: int
@@ -90,7 +90,7 @@ class Rule(NamedTuple):
     """System call `name` is allowed when all of `tests` hold, else it fails with `error`."""
 
     name: str
-    tests: tuple[Test, ...] = (Test(0, ()),)  # one of nothing: never
+    tests: tuple[Condition, ...] = (Condition(0, ()),)  # one of nothing: never
     error: int = errno.EPERM
 
 
@@ -140,10 +140,10 @@ def policy_rules(policy: Policy) -> Iterator[Rule]:
     """The rules of `policy`; what no rule names is allowed."""
     yield from (Rule(name) for name in _NEVER)
     yield from (Rule(name, error=errno.ENOSYS) for name in _NO_SUCH_CALL)
-    yield Rule("clone", (Test(0, (0,), mask=_NEW_NAMESPACES),))
-    yield Rule("fcntl", (Test(1, (_F_SETSIG, _F_NOTIFY), wanted=False),))
+    yield Rule("clone", (Condition(0, (0,), mask=_NEW_NAMESPACES),))
+    yield Rule("fcntl", (Condition(1, (_F_SETSIG, _F_NOTIFY), wanted=False),))
     for name, (at, error) in _OF_ANOTHER.items():
-        yield Rule(name, (Test(at, (0,)),), error)
+        yield Rule(name, (Condition(at, (0,)),), error)
     yield from _sockets(policy)
     if policy.own_pid is not None:
         yield from _signals(policy.own_pid)
@@ -153,37 +153,37 @@ def policy_rules(policy: Policy) -> Iterator[Rule]:
         return
     yield Rule("truncate")
     for name, at in (("open", 1), ("openat", 2)):  # "for reading, and truncate" is truncating
-        yield Rule(name, (Test(at, (_O_TRUNC,), mask=_O_ACCMODE | _O_TRUNC, wanted=False),))
+        yield Rule(name, (Condition(at, (_O_TRUNC,), mask=_O_ACCMODE | _O_TRUNC, wanted=False),))
 
 
 def _sockets(policy: Policy) -> Iterator[Rule]:
     unix, stream, datagram = int(socket.AF_UNIX), int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM)
     pairs = (stream, int(getattr(socket, "SOCK_SEQPACKET", 5)))  # these take no other address
-    yield Rule("socketpair", (Test(0, (unix,)), Test(1, pairs, mask=_SOCKET_KIND)))
+    yield Rule("socketpair", (Condition(0, (unix,)), Condition(1, pairs, mask=_SOCKET_KIND)))
     own_network = policy.network and not policy.only_listen
     families: tuple[int, ...] = ()
     if policy.network:
         families = (int(socket.AF_INET), int(socket.AF_INET6))
     if policy.unix_sockets or own_network:
         families += (unix,)
-    kind = Test(1, (stream, datagram) if own_network else (stream,), mask=_SOCKET_KIND)
+    kind = Condition(1, (stream, datagram) if own_network else (stream,), mask=_SOCKET_KIND)
     # Without a network of its own, plain TCP only: Landlock does not know its variants.
-    protocol = () if own_network else (Test(2, (0, int(socket.IPPROTO_TCP))),)
+    protocol = () if own_network else (Condition(2, (0, int(socket.IPPROTO_TCP))),)
     # ZeroMQ stops when it may not look for network cards, and goes on when there are none.
     error = errno.EOPNOTSUPP if policy.unix_sockets else errno.EPERM
-    yield Rule("socket", (Test(0, families), kind, *protocol), error)
+    yield Rule("socket", (Condition(0, families), kind, *protocol), error)
     if own_network:
         return
     yield Rule("connect")
     for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
-        yield Rule(name, (Test(flags, (0,), mask=_MSG_FASTOPEN),))
+        yield Rule(name, (Condition(flags, (0,), mask=_MSG_FASTOPEN),))
 
 
 def _signals(own_pid: int) -> Iterator[Rule]:
     group = -own_pid & _ALL
-    yield Rule("kill", (Test(0, (0, own_pid, group)),))
+    yield Rule("kill", (Condition(0, (0, own_pid, group)),))
     for name in ("tgkill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
-        yield Rule(name, (Test(0, (own_pid,)),))
+        yield Rule(name, (Condition(0, (own_pid,)),))
     yield Rule("pidfd_send_signal")
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from grader.history import Past
 from grader.limits import Limits
+from grader.pool import BoxPool
 from grader.report import Mode, lab_key
 from meridian.academy.curriculum import Capstone, lab_root, load
 
@@ -22,14 +23,15 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to judge, how, and where to put the report.
 
     `mode`: ``"check"`` judges without notebook and benchmarks, ``"bench"`` the benchmarks alone.
-    `box`: ``"auto"``, ``"bwrap"``, ``"rlimits"``, or ``"none"`` (this process; `trusted` only).
+    `box`: ``"auto"``, ``"bwrap"``, ``"landlock"``, ``"rlimits"``, or ``"none"`` (this process;
+    `trusted` only).
     `trusted` skips the import audit and lets the code import everything that is installed, the
     judged system included: for judging `meridian` itself. `seed` replays a report's seed. Without
     `races` a submission is judged as one, but for its benchmarks. `keep` is the folder of a
     `SubmissionStore` that gets the very files that are judged. `history` are the learner's earlier
-    races (`grader.history`), for the plots alone. The last six default to what the
-    course index and the lab's folder say about `capstone`; `solution` holds the model answer that
-    benchmarks race as well.
+    races (`grader.history`), for the plots alone. `pool` has boxes that run already. The last six
+    default to what the course index and the lab's folder say about `capstone`; `solution` holds
+    the model answer that benchmarks race as well.
     """
 
     capstone: str
@@ -43,6 +45,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = False
     races: bool = True
     keep: Path | None = None
+    pool: BoxPool | None = None
     history: tuple[Past, ...] = ()
     on_event: Callable[[dict[str, Any]], None] | None = None
     limits: Limits = Limits()

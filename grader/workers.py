@@ -47,8 +47,10 @@ class Workshop:
 
     `box` is ``None`` for workers in this process. `extra` are folders the code may import from
     besides its own: installed packages for a capstone that allows them, the source of `meridian`
-    when that is what is judged; of these, `preload` are loaded before a worker starts. `boxes` are
-    boxes that run already, made for `code`. `close` ends whatever was started.
+    when that is what is judged. `preload` are loaded before a worker starts: numerical libraries,
+    which need much address space, so that real memory alone is limited. `boxes` are
+    boxes that run already, made for `code`; `runtime` the worker's own code, where it was prepared
+    before. `close` ends whatever was started.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Workshop:
         whose: str = "",
         preload: tuple[str, ...] = (),
         boxes: BoxSet | None = None,
+        runtime: Path | None = None,
     ) -> None:
         self._code = code
         self._work = work
@@ -80,8 +83,10 @@ class Workshop:
         self._uid = spare_uid() if boxes is None else boxes.plan.uid
         self._parking = Parking()
         self._others: list[Workshop] = []
-        if box is not None and boxes is None:
-            self._runtime = prepare_runtime(work)
+        if boxes is not None:
+            self._runtime = boxes.plan.runtime
+        elif box is not None:
+            self._runtime = runtime or prepare_runtime(work)
 
     @property
     def code(self) -> Path:
@@ -106,6 +111,7 @@ class Workshop:
             hidden=self._hidden,
             whose=whose,
             preload=preload,
+            runtime=None if self._box is None else self._runtime,
         )
         self._others.append(made)
         return made
@@ -216,8 +222,12 @@ class Workshop:
     def _running(self) -> BoxSet:
         assert self._box is not None
         if self._boxes is None:
-            plan = self._plan(scratch_parent(self._work, self._uid))
-            self._boxes = BoxSet(self._box, plan, self.limits, self._preload)
+            parent = scratch_parent(self._work, self._uid)
+            try:
+                self._boxes = BoxSet(self._box, self._plan(parent), self.limits, self._preload)
+            except BaseException:
+                remove_tree(parent)
+                raise
         return self._boxes
 
     def _boxed(self, scratch: Path) -> Transport:
@@ -267,7 +277,7 @@ class Workshop:
         amounts = limits.resource_limits(
             count_processes=spawn.count_processes,
             processes_before=spawn.processes_before or 0,
-            large_address_space=bool(self._extra),
+            large_address_space=bool(self._preload),
         )
         order = WorkerOrder(
             confinement=confinement_of(

@@ -33,6 +33,7 @@ compares this drawing with the classes.
     ├── NotANotebook
     ├── NotAvailable
     ├── OtherGrader
+    ├── PoolClosed
     ├── PortInUse
     ├── ProcessLost
     ├── ProgressBusy
