@@ -122,11 +122,14 @@ def _cell(raw: msgspec.Raw) -> Cell | None:
         entry = msgspec.json.decode(raw, type=_Entry)
     except msgspec.DecodeError:
         return None
-    metadata = _plain(entry.metadata)
-    nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    named = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
     source = _source(entry.source) or _source(entry.input)
+    named = _grade_id(_plain(entry.metadata))
     return _made(_plain(entry.cell_type), _plain(entry.id), named, source)
+
+
+def _grade_id(metadata: Any) -> Any:
+    nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    return nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
 
 
 def _made(kind: Any, name: Any, grade_id: Any, source: str) -> Cell:
@@ -152,10 +155,9 @@ def _plain(raw: msgspec.Raw) -> Any:
 
 def _source(raw: msgspec.Raw) -> str:
     try:
-        source = msgspec.json.decode(raw, type=str | list[str])
+        return _joined(msgspec.json.decode(raw, type=str | list[str]))
     except (msgspec.DecodeError, RecursionError):
         return _joined(_plain(raw))
-    return _joined(source)
 
 
 def _joined(source: Any) -> str:
@@ -251,10 +253,8 @@ def _one_by_one(text: str) -> tuple[list[Cell], list[str]]:
             break
         if not isinstance(found, dict) or len(cells) == MAX_CELLS:
             break
-        metadata = found.get("metadata")
-        nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-        named = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
         source = _joined(found.get("source")) or _joined(found.get("input"))
+        named = _grade_id(found.get("metadata"))
         cells.append(_made(found.get("cell_type"), found.get("id"), named, source))
     if not cells:
         raise NotANotebook("it breaks off before its first cell ends")
