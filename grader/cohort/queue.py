@@ -17,79 +17,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from grader.cohort.disk import refuse_network_disk
 from grader.cohort.errors import QueueError
+from grader.cohort.rows import COLUMNS, SCHEMA, VERSION, Entry, Job, Lane, State
 from meridian.clock import Clock, SystemClock
 
 __all__ = ["LEASE_S", "TRIES", "Entry", "Job", "Lane", "Queue", "State"]
 
-Lane: TypeAlias = Literal["judge", "races"]
-State: TypeAlias = Literal["waiting", "running", "judged", "done", "person"]
-
 TRIES = 3
 LEASE_S = 30.0
 _BUSY_S = 30.0
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    id INTEGER PRIMARY KEY,
-    run TEXT NOT NULL,
-    capstone TEXT NOT NULL,
-    mode TEXT NOT NULL,
-    learner TEXT NOT NULL,
-    attempt INTEGER NOT NULL,
-    lane TEXT NOT NULL CHECK (lane IN ('judge', 'races')),
-    cache_key TEXT NOT NULL,
-    task BLOB NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'judged', 'done', 'person')),
-    owner TEXT NOT NULL DEFAULT '',
-    lease_until_s REAL NOT NULL DEFAULT 0,
-    tries INTEGER NOT NULL DEFAULT 0,
-    cached INTEGER NOT NULL DEFAULT 0,
-    reason TEXT NOT NULL DEFAULT '',
-    receipt TEXT NOT NULL DEFAULT '',
-    verdict BLOB NOT NULL DEFAULT x'',
-    UNIQUE (capstone, mode, learner, attempt, lane)
-) STRICT;
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (run, state, lane, id);
-"""
-_COLUMNS = (
-    "id, learner, attempt, lane, cache_key, task, state, owner, tries, cached, "
-    "reason, receipt, verdict"
-)
-
-
-class Job(msgspec.Struct, frozen=True, array_like=True):
-    """One row as it was read."""
-
-    id: int
-    learner: str
-    attempt: int
-    lane: Lane
-    cache_key: str
-    task: bytes
-    state: State
-    owner: str
-    tries: int
-    cached: bool
-    reason: str
-    receipt: str
-    verdict: bytes
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """What a run wants done; `cached` when its result is there already."""
-
-    learner: str
-    attempt: int
-    lane: Lane
-    cache_key: str
-    task: bytes
-    cached: bool
 
 
 class Queue:
@@ -113,10 +53,10 @@ class Queue:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
+            if version not in (0, VERSION):
                 raise QueueError(path, f"written by version {version}", "Move it away.")
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            self._db.executescript(SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise QueueError(path, f"not a queue ({error})", "Move it away.") from None
@@ -234,7 +174,7 @@ class Queue:
             row = self._db.execute(
                 "UPDATE jobs SET state = 'running', owner = ?, lease_until_s = ?, cached = 0 "
                 "WHERE id = (SELECT id FROM jobs WHERE run = ? AND state = 'waiting' "
-                f"AND lane = ? ORDER BY tries, id LIMIT 1) RETURNING {_COLUMNS}",
+                f"AND lane = ? ORDER BY tries, id LIMIT 1) RETURNING {COLUMNS}",
                 (owner, self._clock.monotonic() + lease_s, self.run, lane),
             ).fetchone()
         return None if row is None else _job(row)
@@ -316,7 +256,7 @@ class Queue:
 
     def _select(self, where: str, *values: object) -> list[Job]:
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE run = ? AND {where} ORDER BY id",
+            f"SELECT {COLUMNS} FROM jobs WHERE run = ? AND {where} ORDER BY id",
             (self.run, *values),
         )
         return [_job(row) for row in rows]
