@@ -63,7 +63,7 @@ def checks_of_cell(path: Path, cell: Cell, ok_format: bool, found: Assignment) -
 
 def yaml_table(text: str) -> dict[str, Any] | None:
     """The table in `text`, empty without text; ``None`` for what is no table."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         options = yaml.safe_load(text)
