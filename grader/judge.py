@@ -54,6 +54,7 @@ _PYTEST_ARGUMENTS = (
     ),
     "--capture=sys",
 )
+_NO_PLUGINS = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "HYPOTHESIS_NO_PLUGINS")
 _PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_CURRENT_TEST")
 
 
@@ -278,8 +279,9 @@ def run_suite(suite: Path, capstone: Capstone, judge: Judge) -> None:
 def _clean_environment() -> Iterator[None]:
     """pytest as if nothing were installed beside it and no variable steered it."""
     saved = {name: os.environ.pop(name, None) for name in _PYTEST_VARIABLES}
-    saved["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in _NO_PLUGINS:
+        saved[name] = os.environ.get(name)
+        os.environ[name] = "1"
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from grader.compare import CriterionFailed, show
+from grader.compare import Compared, CriterionFailed, show
 from grader.proxy import Remote, RemoteBuffer, RemoteError
 from grader.submission import Submission
 from meridian.testing.storage import PAGE_SIZE, DecodedPage, decode_page, encode_page, page_crc
@@ -39,10 +39,12 @@ _TLE = struct.Struct("<I8s8dHI")
 TleValues = tuple[int, str, float, float, float, float, float, float, float, float, int, int]
 
 
-def require(holds: bool, message: str, counterexample: str = "") -> None:
-    """Fail the criterion with this message unless it `holds`."""
+def require(
+    holds: bool, message: str, counterexample: str = "", check: Compared | None = None
+) -> None:
+    """Fail the criterion with this message unless it `holds`; a replay makes `check` again."""
     if not holds:
-        raise CriterionFailed(message, counterexample)
+        raise CriterionFailed(message, counterexample, check=check)
 
 
 def tle_values(rng: random.Random, count: int) -> list[TleValues]:

@@ -19,7 +19,7 @@ from grader.acceptance.database._storage import (
     sealed_file,
     values_of,
 )
-from grader.compare import CriterionFailed, expect, show
+from grader.compare import Compared, CriterionFailed, expect, show
 from grader.submission import Submission
 from meridian.testing.storage import PAGE_SIZE, page_crc
 
@@ -122,6 +122,7 @@ def test_every_flipped_body_bit(submission: Submission, rng: Rng) -> None:
         type(found) is int and found == want,
         f"page_checksum(page), the CRC-32 of bytes 0..12 continued over 17..4095: expected "
         f"{want:#010x}, got {hex(found) if type(found) is int else show(found)}",
+        check=Compared(found, want),
     )
     first, last = 17 * 8, PAGE_SIZE * 8 - 1
     bits = sorted({first, last, *rng.sample(range(first, last), FLIPS - 2)})
