@@ -8,9 +8,6 @@ that came out of an archive; `collect` writes what passed under names it made it
 from __future__ import annotations
 
 import contextlib
-import gzip
-import io
-import lzma
 import os
 import stat
 import tarfile
@@ -23,15 +20,13 @@ from types import TracebackType
 from typing import IO, NamedTuple
 
 from grader.intake import NOTEBOOK, Names, SubmissionRefused, is_ignored
+from grader.sips import CHUNK, Sipped, gzip_chunks, xz_chunks
 
 __all__ = ["Archive", "is_archive"]
 
 MAX_ARCHIVE_BYTES = 64 * 2**20
 MAX_UNPACKED_BYTES = 128 * 2**20
 MAX_ENTRIES = 5_000
-_MAX_DICTIONARY_BYTES = 128 * 2**20
-_CHUNK = 1 << 16
-_SIP = 2**20
 _LOCAL_HEADER_BYTES = 30
 _AGAIN = "Make the archive again and submit that."
 _KINDS = "Submit the exercise folder, or a .zip, .tar, .tar.gz, .tgz or .tar.xz of it."
@@ -83,7 +78,7 @@ class Archive:
         """Up to ``cap + 1`` bytes of a file in `names`."""
         content = bytearray()
         with self._blaming(), self._found[name].open() as file:
-            while len(content) <= cap and (chunk := file.read(min(_CHUNK, cap + 1 - len(content)))):
+            while len(content) <= cap and (chunk := file.read(min(CHUNK, cap + 1 - len(content)))):
                 content += chunk
         if len(content) <= cap and len(content) != self._found[name].size:
             raise self._refused(f"a broken archive ({name} is not as long as it says)", _AGAIN)
@@ -141,7 +136,7 @@ class Archive:
                 yield entry
 
     def _zip(self, file: IO[bytes]) -> Iterator[_Entry]:
-        archive = self._open.enter_context(zipfile.ZipFile(_Sipped(file)))
+        archive = self._open.enter_context(zipfile.ZipFile(Sipped(file)))
         end = 0
         for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
             if info.header_offset < end:
@@ -160,7 +155,7 @@ class Archive:
             yield _Entry(name, is_folder, info.file_size, trouble, partial(archive.open, info))
 
     def _tar(self, file: IO[bytes]) -> Iterator[_Entry]:
-        archive = self._open.enter_context(tarfile.TarFile(fileobj=_Sipped(file), encoding="utf-8"))
+        archive = self._open.enter_context(tarfile.TarFile(fileobj=Sipped(file), encoding="utf-8"))
         for info in archive:
             trouble = ""
             if info.issym():
@@ -185,7 +180,7 @@ class Archive:
         """`file` without its gzip or xz layer, in a nameless temporary file."""
         if kind == "tar":
             return file
-        chunks = _gzip_chunks(file) if kind == "gzip" else _xz_chunks(file)
+        chunks = gzip_chunks(file) if kind == "gzip" else xz_chunks(file)
         unpacked: IO[bytes] = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         for chunk in chunks:
             unpacked.write(chunk)
@@ -218,39 +213,6 @@ def is_archive(path: Path) -> bool:
             return bool(_kind(file))
     except (OSError, SubmissionRefused):
         return False
-
-
-class _Sipped(io.RawIOBase):
-    """Gives a library no more than a sip at a time, and altogether not much more than there is.
-
-    `zipfile` reads a directory, `tarfile` a header, in one piece as long as the archive claims;
-    a negative length would be everything, an endless loop would read for ever.
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._left = 2 * os.fstat(file.fileno()).st_size + 16 * _SIP
-
-    def read(self, size: int = -1) -> bytes:
-        if not -1 <= size <= _SIP:
-            raise ValueError(f"a header that asks for {size} bytes")
-        content = self._file.read(_SIP + 1 if size == -1 else size)
-        self._left -= max(size, len(content))
-        if self._left < 0 or len(content) > _SIP:
-            raise ValueError("a header that asks for everything")
-        return content
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
 
 
 def _located(entry: _Entry) -> tuple[tuple[str, ...], _Entry]:
@@ -315,19 +277,3 @@ def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     if file is None:
         raise ValueError(f"{info.name} has no content")
     return file
-
-
-def _gzip_chunks(file: IO[bytes]) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=file) as unpacker:
-        while chunk := unpacker.read(_CHUNK):
-            yield chunk
-
-
-def _xz_chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """The content of the one xz stream in `file`; its dictionary may claim gigabytes."""
-    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY_BYTES)
-    while not unpacker.eof:
-        data = file.read(_CHUNK) if unpacker.needs_input else b""
-        if unpacker.needs_input and not data:
-            raise EOFError("cut short")
-        yield unpacker.decompress(data, _CHUNK)
