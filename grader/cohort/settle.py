@@ -114,9 +114,7 @@ class Settler:
     def _hand_out(self, job: Job, report: Report, files: dict[str, bytes]) -> None:
         """The folder of this attempt, whole or not at all; the page of the last one to give."""
         place = self._out / "reports" / job.learner / f"attempt-{job.attempt}"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        for left in place.parent.glob(".*"):  # of a run that was killed right here
-            remove_tree(left)
+        _sweep(place.parent)
         folder = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
         try:
             for name, content in files.items():
@@ -130,6 +128,7 @@ class Settler:
         finally:
             remove_tree(folder)
         if job.attempt == self._latest.get(job.learner):
+            _sweep(self._out / "feedback" / job.learner)
             write_file(self._out / "feedback" / job.learner / FEEDBACK, page)
 
     def _record(self, report: Report) -> tuple[str, str]:
@@ -203,6 +202,16 @@ def _result(report: Report) -> Result:
         judged=report.judged,
         outcome=next(missed, "passed"),
     )
+
+
+def _sweep(folder: Path) -> None:
+    """Make `folder`, or remove what a run that was killed right here left half written in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".*"):
+        if left.is_dir():
+            remove_tree(left)
+        else:
+            left.unlink()
 
 
 def _replace_folder(new: Path, place: Path) -> None:

@@ -69,6 +69,8 @@ def summarize(jobs: Iterable[Job], odd: list[Oddity], out: Path, peak_bytes: int
         peak_bytes=peak_bytes,
         coordinator_peak_bytes=own_peak_bytes(),
     )
+    for left in out.glob(".cohort.json.*"):  # of a run that was killed right here
+        left.unlink()
     text = msgspec.json.format(msgspec.json.encode(summary, enc_hook=str), indent=2)
     write_file(summary.path, text + b"\n")
     return summary
