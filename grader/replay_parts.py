@@ -11,13 +11,13 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-FOLDER = tempfile.mkdtemp(prefix="replay-")
+FOLDER = ""
+"""Set by the program itself to a new folder."""
 
 
 def path(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import msgspec
 import pytest
 
@@ -69,6 +71,11 @@ def _explain_remote(error: RemoteError) -> tuple[Outcome, str, str]:
         return "memory", f"{error.call} ran out of memory{where}", ""
     if error.is_a("OSError") and error.fields.get("errno") == _EFBIG:
         return "output", f"{error.call} wrote a file beyond the size limit{where}", ""
+    if error.is_a("BlockingIOError") and error.fields.get("errno") == errno.EAGAIN:
+        said = "when it started a process, the limit of processes and threads is reached"
+        return "error", f"{error}{where}; {said}", ""
+    if error.is_a("RuntimeError") and "can't start new thread" in error.message:
+        return "error", f"{error}{where}: the limit of processes and threads is reached", ""
     return "error", f"{error}{where}", ""
 
 

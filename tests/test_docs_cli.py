@@ -22,8 +22,8 @@ def test_the_reference_page_is_up_to_date() -> None:
 
 def test_every_command_of_the_design_is_there() -> None:
     assert list(COMMANDS) == [
-        *("lab", "doctor", "next", "quiz", "check", "bench", "submit", "reset"),
-        *("status", "map", "export", "import"),
+        *("lab", "doctor", "next", "quiz", "check", "bench", "submit", "replay"),
+        *("reset", "status", "map", "export", "import"),
     ]
 
 

@@ -27,6 +27,7 @@ class Tier(enum.StrEnum):
 
     AUTO = "auto"
     BWRAP = "bwrap"
+    LANDLOCK = "landlock"
     RLIMITS = "rlimits"
     NONE = "none"
 

@@ -127,8 +127,10 @@ def _box(detect_box: Callable[[], Tier]) -> Finding:
         return Finding("Box", False, f"the grader does not start: {error}", fix)
     if not found.reason:
         return Finding("Box", True, f"tier {found.tier}", required=False)
-    said = f"tier {found.tier}: enough for your own work, not for other people's ({found.reason})"
-    return Finding("Box", False, said, found.fix, required=False)
+    strong = found.tier == "landlock"
+    use = "enough to grade" if strong else "enough for your own work, not for other people's"
+    said = f"tier {found.tier}: {use} ({found.reason})"
+    return Finding("Box", strong, said, found.fix, required=False)
 
 
 def _port() -> Finding:

@@ -128,7 +128,9 @@ def tell(
         rule=_rule(verdict, capstone),
         notes=tuple(_notes(verdict)),
         cause=f"{CAUSES.get(cause.outcome, STOPPED)} {cause.message}" if cause else "",
-        criteria=tuple(_criterion(c, verdict, kinds, by_hand) for c in verdict.criteria),
+        criteria=tuple(
+            _criterion(c, verdict, kinds, by_hand, told=c is cause) for c in verdict.criteria
+        ),
         notebook=_notebook(verdict),
         races=tuple(_races(verdict)),
         facts=tuple(_facts(verdict)),
@@ -234,7 +236,10 @@ def _criterion(
     verdict: Verdict,
     kinds: Mapping[str, str],
     by_hand: Mapping[str, HandMark],
+    *,
+    told: bool,
 ) -> CriterionStory:
+    """`told`: its message is the cause that stands above all criteria."""
     given = by_hand.get(entry.id)
     score = entry.score if given is None else given.points
     replay = f"meridian replay {replay_id(verdict.seed, entry.id)}" if entry.replay else ""
@@ -245,7 +250,7 @@ def _criterion(
         points=f"{score:g} of {entry.points:g}",
         share=score / entry.points if entry.points else 0.0,
         outcome=entry.shown,
-        messages=tuple(line for line in entry.message.splitlines() if line.strip()),
+        messages=() if told else tuple(filter(str.strip, entry.message.splitlines())),
         counterexample=entry.counterexample,
         replay=replay,
         next=_next(entry.shown, verdict.capstone, bool(replay)),
@@ -269,9 +274,10 @@ def _notebook(verdict: Verdict) -> NotebookStory | None:
     told = tuple(
         CellStory(cell.id, cell.outcome, cell.message, cell.repair)
         for cell in notebook.cells
-        if cell.repair or cell.outcome not in ("passed", "not_run")
+        if cell.repair or cell.message or cell.outcome not in ("passed", "not_run")
     )
-    sentence = f"Notebook, {len(notebook.cells)} cells: {word(notebook.outcome)}"
+    count = sum(cell.id != "capstone.ipynb" for cell in notebook.cells)  # that is of the file
+    sentence = f"Notebook, {count} cells: {word(notebook.outcome)}"
     return NotebookStory(notebook.outcome, sentence, told)
 
 

@@ -50,7 +50,8 @@ def replay(
     Example:    meridian replay 1a2b3c4d --pdb
 
     Without an ID: list what can be replayed. Exit status 0 means that it gives now what was
-    expected, 1 that it is still wrong, 3 that only a check can tell.
+    expected, 1 that it is still wrong, 3 that only a check can tell. What comes next: mend it,
+    then meridian check.
     """
     from meridian.academy.replays import find_replay
 
