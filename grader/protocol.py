@@ -62,7 +62,7 @@ MAX_QUESTION_BYTES = 256 * 2**20
 MAX_ITEMS = 2_000_000
 """Values in one answer: a byte on the wire can stand for a hundred in memory."""
 
-_SMALL_BYTES = 1 << 18
+_SMALL_BYTES = 1 << 12
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -176,6 +176,7 @@ def _widths() -> bytes:
 
 _WIDTHS = _widths()
 _LENGTH_BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+_MAPS = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
 _EXTENSIONS = (0xC7, 0xC8, 0xC9)
 
 
@@ -187,6 +188,8 @@ def _check_size(payload: bytes) -> None:
         if count > MAX_ITEMS:
             raise ProtocolViolation(f"more than {MAX_ITEMS:,} values")
         head = payload[at]
+        if head in _MAPS:  # building one may take the square of its keys
+            raise ProtocolViolation("dict where a value was due")
         width = _WIDTHS[head]
         if not width:
             size = _LENGTH_BYTES[head]

@@ -65,8 +65,6 @@ _OWNER_CALLS = (
 )
 _OF_ANOTHER = {  # calls on a process by id, 0 for oneself: the argument that holds the id
     "prlimit64": (0, errno.EPERM),
-    "setpriority": (1, errno.EPERM),
-    "ioprio_set": (1, errno.EPERM),
     "sched_setattr": (0, errno.EPERM),
     "sched_setaffinity": (0, errno.EPERM),
     # ZeroMQ makes these for its own threads, whose ids are not known here, and stops when they
@@ -74,6 +72,16 @@ _OF_ANOTHER = {  # calls on a process by id, 0 for oneself: the argument that ho
     "sched_setparam": (0, 0),
     "sched_setscheduler": (0, 0),
 }
+_SIGNALLING = {  # which argument says whom, which one what
+    "kill": (0, 1),
+    "tkill": (0, 1),
+    "tgkill": (0, 2),
+    "rt_sigqueueinfo": (0, 1),
+    "rt_tgsigqueueinfo": (0, 2),
+    "pidfd_send_signal": (0, 1),
+}
+_PR_SET_PDEATHSIG, _SIGCONT = 1, 18
+_BUFFER_OPTIONS = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF, and the same by force
 _NO_SUCH_CALL = ("clone3", "openat2")  # arguments in memory cannot be judged; libc has a way round
 
 
@@ -144,9 +152,13 @@ def policy_rules(policy: Policy) -> Iterator[Rule]:
     yield Rule("fcntl", (Condition(1, (_F_SETSIG, _F_NOTIFY), wanted=False),))
     for name, (at, error) in _OF_ANOTHER.items():
         yield Rule(name, (Condition(at, (0,)),), error)
+    for name, one in (("setpriority", 0), ("ioprio_set", 1)):  # of one process, no group or user
+        yield Rule(name, (Condition(0, (one,)), Condition(1, (0,))))
+    # The size of a socket's buffers is memory that no limit counts: asking changes nothing.
+    yield Rule("setsockopt", (Condition(2, _BUFFER_OPTIONS, wanted=False),), 0)
+    yield Rule("prctl", (Condition(0, (_PR_SET_PDEATHSIG,), wanted=False),))
     yield from _sockets(policy)
-    if policy.own_pid is not None:
-        yield from _signals(policy.own_pid)
+    yield from _signals(policy.own_pid)
     if policy.shared_uid:
         yield from (Rule(name) for name in _OWNER_CALLS)
     if not policy.can_truncate:
@@ -179,12 +191,17 @@ def _sockets(policy: Policy) -> Iterator[Rule]:
         yield Rule(name, (Condition(flags, (0,), mask=_MSG_FASTOPEN),))
 
 
-def _signals(own_pid: int) -> Iterator[Rule]:
-    group = -own_pid & _ALL
-    yield Rule("kill", (Condition(0, (0, own_pid, group)),))
-    for name in ("tgkill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
-        yield Rule(name, (Condition(0, (own_pid,)),))
-    yield Rule("pidfd_send_signal")
+def _signals(own_pid: int | None) -> Iterator[Rule]:
+    """No SIGCONT: who is stopped for a race must not be woken by who is not stopped yet."""
+    for name, (whom, what) in _SIGNALLING.items():
+        targets = () if own_pid is None else (own_pid,)
+        if name == "kill" and own_pid is not None:
+            targets = (0, own_pid, -own_pid & _ALL)
+        if name == "pidfd_send_signal" and own_pid is not None:
+            yield Rule(name)
+            continue
+        reach = (Condition(whom, targets),) if targets else ()
+        yield Rule(name, (*reach, Condition(what, (_SIGCONT,), wanted=False)))
 
 
 def program(rules: Iterator[Rule] | Sequence[Rule], machine: str) -> list[tuple[int, ...]]:

@@ -94,6 +94,8 @@ SYSCALLS: dict[str, tuple[int | None, int | None]] = {
     "setsid": (112, 157),
     "setpgid": (109, 154),
     "kill": (62, 129),
+    "prctl": (157, 167),
+    "setsockopt": (54, 208),
     "tkill": (200, 130),
     "tgkill": (234, 131),
     "rt_sigqueueinfo": (129, 138),
