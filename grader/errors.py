@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grader.protocol import Raised
+from grader.inside.protocol import Raised
 from meridian.errors import MeridianError
 
 __all__ = ["RemoteError", "WorkerLost", "WrongType", "remote_error"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from grader.feedback_style import STYLE
-from grader.marks import ManualMark
+from grader.records.marks import ManualMark
 from grader.report import Report
 from meridian.academy.curriculum import Capstone
 from meridian.academy.story import (

@@ -22,16 +22,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from grader.audit import audit
 from grader.box import Box, BoxUnavailable, detect, open_box
-from grader.collect import Collected, SubmissionRefused, collect
+from grader.box.files import remove_tree
+from grader.box.pool import Lease, Shape
+from grader.box.workers import Workshop, library_folders
 from grader.errors import RemoteError, WorkerLost, WrongType
 from grader.feedback import feedback_html
-from grader.files import remove_tree
-from grader.judge import Judge, Verdict, explain, run_suite
-from grader.pool import Lease, Shape
-from grader.quiet import Quiet
-from grader.race import Race
+from grader.intake.audit import audit
+from grader.intake.collect import Collected, SubmissionRefused, collect
+from grader.judging.judge import Judge, Verdict, explain, run_suite
+from grader.proxy.submission import Submission
+from grader.races.quiet import Quiet
+from grader.races.race import Race
+from grader.records.store import SubmissionStore
 from grader.report import (
     BenchmarkEntry,
     NotebookReport,
@@ -44,12 +47,9 @@ from grader.scoring import score
 from grader.scrub import scrubber
 from grader.software import grader_digest, software
 from grader.spec import JobSpec, complete, draw_seed
-from grader.store import SubmissionStore
-from grader.submission import Submission
-from grader.workers import Workshop, library_folders
 
 if TYPE_CHECKING:
-    from grader.notebook import NotebookRun
+    from grader.notebooks.notebook import NotebookRun
 
 __all__ = ["JobSpec", "grader_digest", "run_one"]
 
@@ -181,7 +181,7 @@ class _Job:
         """What runs the notebook. Its kernel starts early, while criteria are judged."""
         if self.spec.mode != "submit" or self.spec.notebook is None or self.box is None:
             return contextlib.nullcontext()
-        from grader.notebook import NotebookRun
+        from grader.notebooks.notebook import NotebookRun
 
         return NotebookRun(workshop)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from grader.judging.verdict import Verdict, sentence
 from grader.report import CriterionReport, Mode, Outcome
-from grader.verdict import Verdict, sentence
 from meridian.academy.curriculum import Capstone, Criterion
 from meridian.academy.outcomes import NOT_JUDGED
 

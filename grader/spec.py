@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from grader.history import Past
+from grader.box.pool import BoxPool
 from grader.limits import Limits
-from grader.pool import BoxPool
+from grader.races.history import Past
 from grader.report import Mode, lab_key
 from meridian.academy.curriculum import Capstone, lab_root, load
 
@@ -29,7 +29,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     judged system included: for judging `meridian` itself. `seed` replays a report's seed. Without
     `races` a submission is judged as one, but for its benchmarks. `keep` is the folder of a
     `SubmissionStore` that gets the very files that are judged. `history` are the learner's earlier
-    races (`grader.history`), for the plots alone. `pool` has boxes that run already. The last six
+    races, for the plots alone. `pool` has boxes that run already. The last six
     default to what the course index and the lab's folder say about `capstone`; `solution` holds
     the model answer that benchmarks race as well.
     """

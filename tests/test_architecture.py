@@ -198,7 +198,7 @@ def test_the_parts_are_all_there() -> None:
         ("meridian.academy.commands.judging", "grader.job", True, True),
         ("grader.job", "meridian.academy.curriculum", False, True),
         ("grader.job", "meridian.academy.cli", True, False),
-        ("grader.race", "meridian.foundation.profiling.bench", False, True),
+        ("grader.races.race", "meridian.foundation.profiling.bench", False, True),
         ("grader.job", "meridian.foundation.tasks", False, False),
         ("grader.acceptance.database.test_storage", "meridian.database.storage", True, False),
     ],

@@ -184,7 +184,7 @@ def test_the_course_map_has_a_picture_without_a_kernel(
 
 
 def test_the_exercise_is_cut_from_the_solution(tmp_path: Path) -> None:
-    from grader.build import write_exercise
+    from grader.authoring.build import write_exercise
     from meridian.academy.curriculum import load
 
     write_exercise(ROOT, load(ROOT).module(MODULE), tmp_path / "exercise")

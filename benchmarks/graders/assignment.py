@@ -209,7 +209,7 @@ def lab(folder: Path, allowed: tuple[str, ...]) -> None:
     (folder / "curriculum.toml").write_text(_INDEX.replace("ALLOWED_HERE", names))
     suite = folder / "grader" / "acceptance" / "tiny" / "test_add.py"
     suite.parent.mkdir(parents=True)
-    tests = ["import pytest", "from grader.compare import expect"]
+    tests = ["import pytest", "from grader.judging.compare import expect"]
     for i, check in enumerate(CHECKS):
         call, _, want = check.partition(" == ")
         tests.append(

@@ -9,10 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from grader.pool import BoxPool
-
 from benchmarks.graders.assignment import lab
 from benchmarks.graders.peers import HANG_S, Verdict
+from grader.box.pool import BoxPool
 from grader.job import JobSpec, run_one
 from grader.limits import Limits
 from grader.report import read_report

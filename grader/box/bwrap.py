@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from grader import seccomp
 from grader.box.base import Plan, Spawn
 from grader.box.system import python_executable, system_folders
+from grader.inside import seccomp
 
 __all__ = ["BwrapBox"]
 

@@ -2,9 +2,9 @@
 
 The worker shares the machine's namespaces, but can read only the system's libraries, Python and the
 submission, write only its scratch folder, and make none of the system calls that reach further:
-see `grader.landlock` and `grader.seccomp`. As root it is a spare user besides. Weaker than
-``bwrap``: it can learn that a file exists, it shares the machine's loopback where a capstone needs
-a network, and there is no POSIX shared memory (so no locks of `multiprocessing`).
+see `grader.inside.landlock` and `grader.inside.seccomp`. As root it is a spare user besides. Weaker
+than ``bwrap``: it can learn that a file exists, it shares the machine's loopback where a capstone
+needs a network, and there is no POSIX shared memory (so no locks of `multiprocessing`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from grader import landlock, seccomp
 from grader.box.base import BoxUnavailable, Plan, Spawn
 from grader.box.system import python_executable, system_folders, tasks_of_this_user
+from grader.inside import landlock, seccomp
 
 __all__ = ["LandlockBox", "missing"]
 

@@ -131,7 +131,7 @@ def _landlock() -> Detection:
 
 def _probe_landlock() -> str | None:
     """Confine a process for real; what stands in its way, or ``None``."""
-    from grader.boxes import confinement_of
+    from grader.box.boxes import confinement_of
 
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
@@ -139,7 +139,8 @@ def _probe_landlock() -> str | None:
         wanted = confinement_of(LandlockBox().spawn(plan), {}, (here,))
         text = msgspec.json.encode(wanted).decode()
         code = (
-            "import sys; sys.path[:0] = sys.argv[2:]; import msgspec; from grader import confine; "
+            "import sys; sys.path[:0] = sys.argv[2:]; import msgspec; "
+            "from grader.inside import confine; "
             "confine.confine(msgspec.json.decode(sys.argv[1], type=confine.Confinement)); "
             "import colorsys"  # of the standard library, not loaded before: Python can be read
         )

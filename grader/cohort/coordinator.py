@@ -27,10 +27,10 @@ from grader.cohort.sealed import Results, job_secret
 from grader.cohort.settle import Settler
 from grader.cohort.summary import Summary, summarize
 from grader.cohort.work import Order
-from grader.gradebook import Gradebook
 from grader.limits import Limits
+from grader.records.gradebook import Gradebook
+from grader.records.store import SubmissionStore
 from grader.report import Mode, lab_key
-from grader.store import SubmissionStore
 from meridian.academy.curriculum import Capstone, lab_root, load
 
 __all__ = ["Settings", "grade"]

@@ -16,9 +16,9 @@ from typing import IO, Protocol
 
 import msgspec
 
+from grader.box.files import remove_tree
 from grader.cohort.queue import Lane
 from grader.cohort.work import Order
-from grader.files import remove_tree
 
 __all__ = ["Crew", "Ended", "Processes"]
 

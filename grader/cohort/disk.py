@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from grader.box.files import remove_tree
 from grader.cohort.errors import CohortBusy, QueueError
-from grader.files import remove_tree
 from grader.report import write_file
 
 __all__ = ["alone_on", "file_system", "refuse_network_disk", "workplace"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from grader.cohort.discover import learner_problem
-from grader.gradebook import Gradebook, GradebookError
+from grader.records.gradebook import Gradebook, GradebookError
 from grader.report import BadReport, lab_key, read_report
 
 __all__ = ["Entered", "enter_reports"]

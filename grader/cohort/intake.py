@@ -12,18 +12,18 @@ from pathlib import Path
 
 import msgspec
 
+from grader.box.files import remove_tree
 from grader.cohort.discover import Found, Oddity
 from grader.cohort.environment import Environment
 from grader.cohort.queue import Entry
 from grader.cohort.sealed import Results, job_secret
 from grader.cohort.task import Task, cache_key
-from grader.collect import SubmissionRefused, collect
-from grader.files import remove_tree
-from grader.gradebook import Gradebook
+from grader.intake.collect import SubmissionRefused, collect
 from grader.limits import Limits
+from grader.records.gradebook import Gradebook
+from grader.records.store import SubmissionStore
 from grader.report import Mode
 from grader.spec import draw_seed
-from grader.store import SubmissionStore
 
 __all__ = ["History", "Terms", "as_entry", "take_in"]
 

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import msgspec
 
+from grader.box.files import remove_tree
 from grader.cohort.errors import BrokenSeal
 from grader.cohort.intake import as_entry
 from grader.cohort.queue import Entry, Job, Queue
 from grader.cohort.sealed import Results, job_secret
 from grader.cohort.task import Task
 from grader.feedback import feedback_html
-from grader.files import remove_tree
-from grader.gradebook import Gradebook, GradebookError
-from grader.history import past_of
-from grader.judge import Verdict
+from grader.judging.judge import Verdict
+from grader.races.history import past_of
+from grader.records.gradebook import Gradebook, GradebookError
 from grader.report import CriterionReport, Report, write_file
 from grader.scoring import score
 from meridian.academy.curriculum import Capstone

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import msgspec
 
+from grader.box.files import remove_tree
+from grader.box.pool import BoxPool
 from grader.cohort.environment import Environment, environment
 from grader.cohort.errors import OtherGrader
 from grader.cohort.queue import Lane
 from grader.cohort.sealed import seal
-from grader.files import remove_tree
-from grader.history import Past
 from grader.job import JobSpec, run_one
 from grader.limits import Limits
-from grader.pool import BoxPool
+from grader.races.history import Past
+from grader.records.store import SubmissionStore
 from grader.report import Mode, Report
-from grader.store import SubmissionStore
 
 __all__ = ["Executor", "Task", "cache_key", "judge"]
 

@@ -18,7 +18,7 @@ from grader.cohort.errors import ClusterError, OtherGrader, WorkersKilled
 from grader.cohort.queue import LEASE_S, Job, Lane, Queue
 from grader.cohort.sealed import Results, job_secret
 from grader.cohort.task import Executor, Task
-from grader.store import SubmissionStore
+from grader.records.store import SubmissionStore
 
 __all__ = ["Order", "serve"]
 

@@ -20,10 +20,10 @@ from typing import IO, Any
 
 import msgspec
 
+from grader.box.pool import BoxPool
 from grader.cohort.errors import OtherGrader
 from grader.cohort.task import judge
 from grader.cohort.work import Order, serve
-from grader.pool import BoxPool
 
 __all__ = ["main", "own_peak_bytes"]
 

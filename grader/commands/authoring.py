@@ -27,7 +27,7 @@ def build(
     force: Annotated[bool, typer.Option(help="Overwrite files a learner has changed.")] = False,
 ) -> None:
     """Cut the exercises out of the solutions. With --check, exit status 1 when they differ."""
-    from grader import build as builder
+    from grader.authoring import build as builder
 
     with trouble():
         raise typer.Exit(builder.main(capstone, check=check, force=force))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from grader.board import Board, CapstoneBoard
+    from grader.records.board import Board, CapstoneBoard
 
 __all__ = ["board_command"]
 
@@ -38,10 +38,10 @@ def board_command(
     """
     import msgspec
 
-    from grader.board import board
-    from grader.board_server import BoardServer
     from grader.export.counted import definitions
-    from grader.gradebook_reader import GradebookReader
+    from grader.records.board import board
+    from grader.records.board_server import BoardServer
+    from grader.records.gradebook_reader import GradebookReader
     from meridian.academy.curriculum import lab_root
 
     with trouble():

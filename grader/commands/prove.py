@@ -10,7 +10,7 @@ import typer
 from grader.commands.shared import Progress, trouble
 
 if TYPE_CHECKING:
-    from grader.prove import Proven
+    from grader.authoring.prove import Proven
 
 __all__ = ["prove_command"]
 
@@ -43,7 +43,7 @@ def prove_command(
     """
     import msgspec
 
-    from grader.prove import prove
+    from grader.authoring.prove import prove
 
     with trouble(), Progress(as_lines=False) as on_event:
 

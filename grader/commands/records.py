@@ -11,7 +11,7 @@ import typer
 from grader.commands.shared import trouble, usage_error
 
 if TYPE_CHECKING:
-    from grader.gradebook_reader import Attempt
+    from grader.records.gradebook_reader import Attempt
 
 __all__ = ["export", "feedback", "gradebook", "verify_report"]
 
@@ -41,7 +41,7 @@ def gradebook(
     """List the attempts in the gradebook, oldest first, with the marks that count now."""
     import msgspec
 
-    from grader.gradebook_reader import GradebookReader
+    from grader.records.gradebook_reader import GradebookReader
     from meridian.academy.curriculum import lab_root
 
     with trouble(), GradebookReader(lab_root() / ".meridian" / "gradebook.sqlite") as book:
@@ -58,7 +58,7 @@ def feedback(
 ) -> None:
     """Write a learner's page anew, with marks given by hand and later regrades."""
     from grader.feedback import feedback_html
-    from grader.gradebook_reader import GradebookReader
+    from grader.records.gradebook_reader import GradebookReader
     from grader.report import write_file
     from meridian.academy.curriculum import lab_root, load
 
@@ -88,8 +88,8 @@ def export(
     """Write the grades in the format of another tool: the attempt that counts of each learner."""
     from grader.export import FORMATS, export
     from grader.export.counted import counted, definitions
-    from grader.gradebook_reader import GradebookReader
-    from grader.store import SubmissionStore
+    from grader.records.gradebook_reader import GradebookReader
+    from grader.records.store import SubmissionStore
     from meridian.academy.curriculum import lab_root
 
     if kind not in FORMATS:

@@ -10,7 +10,7 @@ import typer
 from grader.commands.shared import Progress, trouble, usage_error
 
 if TYPE_CHECKING:
-    from grader.regraded import Regraded
+    from grader.records.regraded import Regraded
 
 __all__ = ["adjust", "regrade_command"]
 
@@ -50,12 +50,12 @@ def regrade_command(
     """
     import os
 
-    from grader.gradebook import Gradebook
-    from grader.gradebook_reader import GradebookReader
-    from grader.regrade import Settings, enter, regrade
+    from grader.records.gradebook import Gradebook
+    from grader.records.gradebook_reader import GradebookReader
+    from grader.records.regrade import Settings, enter, regrade
+    from grader.records.store import SubmissionStore
     from grader.report import lab_key
     from grader.spec import JobSpec
-    from grader.store import SubmissionStore
     from meridian.academy.curriculum import lab_root
 
     if box == "none" and not trusted:
@@ -109,7 +109,7 @@ def adjust(
     author: AuthorOption = None,
 ) -> None:
     """Give the points of one criterion by hand. They stand, whatever a later regrade says."""
-    from grader.gradebook import Gradebook
+    from grader.records.gradebook import Gradebook
     from meridian.academy.curriculum import lab_root, load
 
     if withdraw == (points is not None):

@@ -78,7 +78,7 @@ def run_one_command(
 
 def _look_at_folders(submission: Path, out: Path) -> None:
     """Say what is wrong with a folder before minutes are spent on judging. Exit status 2."""
-    from grader.unpack import is_archive
+    from grader.intake.unpack import is_archive
 
     place = next(path for path in (out, *out.absolute().parents) if path.exists())
     problem = ""
@@ -94,7 +94,7 @@ def _look_at_folders(submission: Path, out: Path) -> None:
 
 
 def _record(folder: Path, report: Any) -> None:
-    from grader.gradebook import Gradebook
+    from grader.records.gradebook import Gradebook
     from grader.report import lab_key
 
     with Gradebook(folder / "gradebook.sqlite") as book:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from grader.export.counted import Graded
-    from grader.store import SubmissionStore
+    from grader.records.store import SubmissionStore
 
 __all__ = ["FORMATS", "export"]
 

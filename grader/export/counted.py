@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from grader.gradebook_reader import Attempt, GradebookReader
-from grader.marks import ManualMark
+from grader.records.gradebook_reader import Attempt, GradebookReader
+from grader.records.marks import ManualMark
 from grader.report import CriterionReport, Report
 from meridian.academy.curriculum import Capstone, UnknownKey, load
 from meridian.academy.story import printable

@@ -22,8 +22,8 @@ from grader.export.counted import Graded, folder_name, told
 from grader.export.csv_table import defused
 from grader.export.nbgrader_tables import COURSE, REVISION, TABLES
 from grader.feedback import feedback_html
+from grader.records.store import StoreError, SubmissionStore
 from grader.report import write_file
-from grader.store import StoreError, SubmissionStore
 
 __all__ = ["assignment_name", "write"]
 

@@ -15,13 +15,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from grader.cellcode import is_python
-from grader.cutting import BuildError, check_api, cut_notebook, cut_source
+from grader.authoring.cutting import BuildError, check_api, cut_notebook, cut_source
 from grader.markers.model import Assignment, BadAssignment, Cell, is_marked
 from grader.markers.module import imports_of, module_source, speaking
 from grader.markers.points import Table, tabulate
 from grader.markers.suite import suite_source
 from grader.markers.told import told
+from grader.notebooks.cellcode import is_python
 from grader.report import write_file
 
 __all__ = ["slug_of", "write_layout"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from grader.cellcode import BEGIN, END
 from grader.markers.model import Assignment, Cell
+from grader.notebooks.cellcode import BEGIN, END
 
 __all__ = ["imports_of", "module_source", "speaking"]
 

@@ -12,10 +12,10 @@ import builtins
 import re
 import textwrap
 
-from grader.cellcode import bound_names, needed_names
 from grader.markers.model import Assignment, Check
 from grader.markers.module import imports_of
 from grader.markers.points import Row, Table
+from grader.notebooks.cellcode import bound_names, needed_names
 
 __all__ = ["suite_source"]
 
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import pytest
 
-from grader.submission import Submission
+from grader.proxy.submission import Submission
 '''
 
 

@@ -361,7 +361,7 @@ def test_reset_keeps_the_old_version_and_brings_it_back(
         (target / "tle_page_manager").mkdir(parents=True)
         (target / "tle_page_manager" / "__init__.py").write_text("# skeleton\n")
 
-    monkeypatch.setattr("grader.build.write_exercise", write)
+    monkeypatch.setattr("grader.authoring.build.write_exercise", write)
     file = lab / "exercises" / MODULE / "tle_page_manager" / "__init__.py"
     assert "No version" in meridian("reset", MODULE, "--list").out
     assert meridian("reset", MODULE).status == 0

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from grader.compare import Compared
-from grader.replay import replay_program
-from grader.replay_body import Failure
-from grader.transcript import Event, Thing
+from grader.judging.compare import Compared
+from grader.judging.replay import replay_program
+from grader.judging.replay_body import Failure
+from grader.judging.transcript import Event, Thing
 from meridian.academy.outcomes import replay_id
 from meridian.academy.replaying import last_call
 from meridian.academy.replays import NoReplays, UnknownReplay, known_replays, replays_in

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from grader.box import detect, open_box, survey
+from grader.box.workers import Workshop
 from grader.job import JobSpec, run_one
 from grader.limits import MIB, Limits
-from grader.quiet import FOLDER_VARIABLE
+from grader.races.quiet import FOLDER_VARIABLE
 from grader.report import Report
-from grader.workers import Workshop
 from meridian.academy.curriculum import Capstone, Criterion
 
 HERE = Path(__file__).parent
@@ -55,8 +55,8 @@ HONEST_ONLY = "from .honest import *\n"
 SUITE_HEAD = """
 import random
 import pytest
-from grader.compare import CriterionFailed, expect
-from grader.race import timed
+from grader.judging.compare import CriterionFailed, expect
+from grader.races.race import timed
 """
 
 

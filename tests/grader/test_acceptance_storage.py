@@ -13,10 +13,10 @@ import pytest
 
 from grader.acceptance.database import _storage_pages, _storage_pool, _storage_run
 from grader.acceptance.database.mutants_storage import MEMO, MUTANTS, SLOW_HITS
+from grader.authoring.build import write_exercise
+from grader.authoring.mutants import Variant
 from grader.box import detect
-from grader.build import write_exercise
 from grader.job import JobSpec, run_one
-from grader.mutants import Variant
 from grader.report import CriterionReport, Report
 from meridian.academy.curriculum import load
 from meridian.academy.outcomes import NOT_JUDGED, shown_outcome

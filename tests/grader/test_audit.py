@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.audit import audit
-from grader.intake import SubmissionRefused
+from grader.intake.audit import audit
+from grader.intake.intake import SubmissionRefused
 
 ALLOWED = ("os", "struct", "collections", "dataclasses", "importlib.resources")
 

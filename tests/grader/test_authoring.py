@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.build import build
-from grader.prove import prove
+from grader.authoring.build import build
+from grader.authoring.prove import prove
 from meridian.academy.curriculum import load
 
 PAGE = Path(__file__).parents[2] / "docs" / "grader" / "authoring.md"

@@ -19,12 +19,12 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from grader.board import Board, board
-from grader.board_page import capstone_page, learners_page, overview_page
-from grader.board_server import BoardServer
 from grader.cli import app
-from grader.gradebook import Gradebook
-from grader.gradebook_reader import GradebookError, GradebookReader
+from grader.records.board import Board, board
+from grader.records.board_page import capstone_page, learners_page, overview_page
+from grader.records.board_server import BoardServer
+from grader.records.gradebook import Gradebook
+from grader.records.gradebook_reader import GradebookError, GradebookReader
 from grader.report import CriterionReport
 from meridian.academy.curriculum import Capstone, Criterion
 from tests.grader.test_report import HOSTILE, KEY, make
@@ -323,7 +323,9 @@ def test_a_new_attempt_is_shown_and_old_pages_are_not_counted_again(
     with Gradebook(tmp_path / "g.sqlite") as book:
         enter(book, "bob", 1, "passed")
     assert "bob" in ask(server, path)[1]
-    monkeypatch.setattr("grader.board_server.board", lambda *_, **__: pytest.fail("counted again"))
+    monkeypatch.setattr(
+        "grader.records.board_server.board", lambda *_, **__: pytest.fail("counted again")
+    )
     assert "bob" in ask(server, path)[1]
 
 

@@ -17,11 +17,11 @@ import pytest
 from grader.box import BoxUnavailable, Plan, detect, open_box, survey
 from grader.box.bwrap import BwrapBox
 from grader.box.landlock import LandlockBox
+from grader.box.process import BoxProcess
 from grader.box.system import spare_uid
 from grader.box.tiers import Detection
-from grader.process import BoxProcess
-from grader.submission import Submission
-from grader.workers import Workshop, library_folders
+from grader.box.workers import Workshop, library_folders
+from grader.proxy.submission import Submission
 from tests.grader.conftest import TIGHT, box_processes, need, processes_with
 
 Run = Callable[..., Any]
@@ -244,7 +244,7 @@ def test_detection_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
             open_box("bwrap")
         assert detect().tier in ("landlock", "rlimits")
         assert detect().reason == "bubblewrap is not installed"
-        monkeypatch.setattr("grader.landlock.abi", lambda: 0)
+        monkeypatch.setattr("grader.inside.landlock.abi", lambda: 0)
         again()
         assert "no Landlock" in survey()[1].reason
         assert "lsm=landlock" in survey()[1].fix
@@ -317,8 +317,8 @@ import os, sys, time
 from pathlib import Path
 from grader.box import open_box
 from grader.limits import Limits
-from grader.submission import Submission
-from grader.workers import Workshop
+from grader.proxy.submission import Submission
+from grader.box.workers import Workshop
 here = Path({str(tmp_path)!r})
 (here / "code" / "lab").mkdir(parents=True)
 (here / "code" / "lab" / "__init__.py").write_text(

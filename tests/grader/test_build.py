@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader import build as builder
-from grader.cutting import BuildError, check_api, cut_notebook, cut_source, public_api
+from grader.authoring import build as builder
+from grader.authoring.cutting import BuildError, check_api, cut_notebook, cut_source, public_api
 from meridian.academy.curriculum import UnknownKey, load
 
 ROOT = Path(__file__).parents[2]

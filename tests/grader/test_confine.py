@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.confine import Confinement, confine
-from grader.seccomp import Condition, Policy, Rule, policy_rules, program, supported
-from grader.syscalls import ARCHITECTURES, SYSCALLS
+from grader.inside.confine import Confinement, confine
+from grader.inside.seccomp import Condition, Policy, Rule, policy_rules, program, supported
+from grader.inside.syscalls import ARCHITECTURES, SYSCALLS
 
 ALLOWED = 0
 POLICIES = [
@@ -170,7 +170,7 @@ def test_signals_are_fenced_where_landlock_cannot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parent = os.getpid()
-    monkeypatch.setattr("grader.landlock.abi", lambda: 0)
+    monkeypatch.setattr("grader.inside.landlock.abi", lambda: 0)
 
     def attempt() -> str:
         confine(Confinement(limits={}, walls=True))
@@ -193,7 +193,7 @@ def test_old_landlock_does_not_let_files_be_cut_short(
 ) -> None:
     victim = tmp_path / "victim"
     victim.write_text("content")
-    monkeypatch.setattr("grader.landlock.abi", lambda: 0)
+    monkeypatch.setattr("grader.inside.landlock.abi", lambda: 0)
 
     def attempt() -> str:
         confine(Confinement(limits={}, walls=True))
@@ -241,5 +241,5 @@ def test_the_other_user_has_no_way_back() -> None:
 
 
 def test_it_can_be_imported_on_any_system() -> None:
-    code = "import sys; sys.platform = 'darwin'; import grader.forkserver, grader.boxes"
+    code = "import sys; sys.platform = 'darwin'; import grader.inside.forkserver, grader.box.boxes"
     assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0

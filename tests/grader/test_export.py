@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.collect import collect
 from grader.export import export
 from grader.export.counted import Graded, counted, folder_name
 from grader.export.csv_table import defused
 from grader.export.nbgrader import assignment_name
-from grader.gradebook import Gradebook
+from grader.intake.collect import collect
+from grader.records.gradebook import Gradebook
+from grader.records.store import SubmissionStore
 from grader.report import BenchmarkEntry, CriterionReport, NotebookReport
-from grader.store import SubmissionStore
 from meridian.academy.curriculum import Capstone, Criterion
 from tests.grader.test_report import KEY, make
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.files import open_inside, open_to_box, regular_file, remove_tree, usage
+from grader.box.files import open_inside, open_to_box, regular_file, remove_tree, usage
 
 
 def test_usage_counts_blocks_and_entries_and_follows_no_link(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_link_planted_after_the_check_is_not_followed(
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "inside" / "link").symlink_to("../secret")
     (tmp_path / "inside" / "way").symlink_to("..")
-    monkeypatch.setattr("grader.files.regular_file", lambda folder, name: folder / name)
+    monkeypatch.setattr("grader.box.files.regular_file", lambda folder, name: folder / name)
     with pytest.raises(OSError, match=r"symbolic links|Not a directory"):
         open_inside(tmp_path / "inside", name, os.O_WRONLY | os.O_TRUNC)
     assert (tmp_path / "secret").read_text() == "secret"

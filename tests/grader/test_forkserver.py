@@ -14,11 +14,11 @@ import msgspec
 import pytest
 
 from grader.box import BoxUnavailable
-from grader.boxset import HASH_SEEDS
+from grader.box.boxset import HASH_SEEDS
+from grader.box.workers import Workshop, library_folders
 from grader.errors import WorkerLost
-from grader.forkserver import receive, send
-from grader.submission import Submission
-from grader.workers import Workshop, library_folders
+from grader.inside.forkserver import receive, send
+from grader.proxy.submission import Submission
 from tests.grader.conftest import TIGHT, box_processes, need
 
 Laboratory = Callable[..., Workshop]
@@ -37,7 +37,7 @@ result = os.getpid()
 
 
 def processes_below(pid: int) -> list[int]:
-    from grader.meter import below
+    from grader.box.meter import below
 
     return below(pid)
 
@@ -298,7 +298,7 @@ def test_a_network_is_refused_where_it_cannot_be_fenced(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need("landlock")
-    monkeypatch.setattr("grader.landlock.abi", lambda: 3)
+    monkeypatch.setattr("grader.inside.landlock.abi", lambda: 3)
     workshop = laboratory("landlock", msgspec.structs.replace(TIGHT, network=True))
     with pytest.raises(BoxUnavailable, match="cannot keep a server off"):
         Submission(workshop, "lab")

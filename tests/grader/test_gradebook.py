@@ -15,12 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from grader.cli import app
-from grader.collect import collect
-from grader.gradebook import Gradebook
-from grader.gradebook_reader import GradebookError, GradebookReader
-from grader.marks import ManualMark, counted, settled
+from grader.intake.collect import collect
+from grader.records.gradebook import Gradebook
+from grader.records.gradebook_reader import GradebookError, GradebookReader
+from grader.records.marks import ManualMark, counted, settled
+from grader.records.store import SubmissionStore
 from grader.report import CriterionReport, NotebookReport
-from grader.store import SubmissionStore
 from meridian.academy.curriculum import Capstone, Criterion
 from tests.grader.test_report import KEY, make
 
@@ -35,7 +35,7 @@ TOY = Capstone(
 WRITER = """
 import sys
 from pathlib import Path
-from grader.gradebook import Gradebook
+from grader.records.gradebook import Gradebook
 from tests.grader.test_report import KEY, make
 with Gradebook(Path(sys.argv[1])) as book:
     for attempt in range(1, 100_000):
@@ -151,8 +151,8 @@ def test_a_kill_while_a_submission_is_kept_leaves_no_half_of_it(tmp_path: Path) 
     (source / "__init__.py").write_bytes(b"#" * 900_000)
     kept = collect(tmp_path / "source", tmp_path / "code", "toy")
     script = (
-        "import os, signal, sys; from pathlib import Path; from grader.store import *;"
-        "from grader.collect import *; import grader.report as r;"
+        "import os, signal, sys; from pathlib import Path; from grader.records.store import *;"
+        "from grader.intake.collect import *; import grader.report as r;"
         "r.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
         "c = collect(Path(sys.argv[1]), Path(sys.argv[2]), 'toy');"
         "SubmissionStore(Path(sys.argv[3])).add(Path(sys.argv[2]), c)"

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.compare import CriterionFailed
-from grader.history import Past
-from grader.race import Race, describe, exponent_of, require_growth
+from grader.judging.compare import CriterionFailed
+from grader.races.history import Past
+from grader.races.race import Race, describe, exponent_of, require_growth
 
 SIZES = (1_000, 2_000, 4_000)
 

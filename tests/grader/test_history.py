@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grader.history import past_of, past_reports, set_aside
+from grader.races.history import past_of, past_reports, set_aside
 from grader.report import BenchmarkEntry, NotebookReport, Report
 
 KEY = b"k" * 32

@@ -12,7 +12,7 @@ import pytest
 import grader
 from grader.box import BoxUnavailable
 from grader.box.tiers import Detection
-from grader.judge import SuiteError
+from grader.judging.judge import SuiteError
 from grader.report import Mode, read_report
 from grader.software import judging_digest
 from grader.spec import draw_seed

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from grader.dependents import Dependents
-from grader.judge import SuiteError
+from grader.judging.dependents import Dependents
+from grader.judging.judge import SuiteError
+from grader.judging.verdict import Verdict
 from grader.scrub import scrubber
-from grader.verdict import Verdict
 from meridian.academy.curriculum import Criterion
 from meridian.academy.outcomes import shown_outcome
 
@@ -287,7 +287,7 @@ def test_trouble_of_the_grader_is_no_verdict(toy: Any, monkeypatch: pytest.Monke
     def broken(self: Any, name: str = "") -> None:
         raise RuntimeError("the judge's own")
 
-    monkeypatch.setattr("grader.submission.Submission.module", broken)
+    monkeypatch.setattr("grader.proxy.submission.Submission.module", broken)
     with pytest.raises(RuntimeError, match="the judge's own"):
         toy.judge(mode="check", box="none", trusted=True)
     assert not (toy.out / "report.json").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from grader import landlock
+from grader.inside import landlock
 from tests.grader.conftest import need
 from tests.grader.test_confine import in_a_child
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
+from grader.box.meter import BoxMeter, below, peak_bytes
 from grader.box.system import tasks_of_this_user
+from grader.box.workers import Workshop, library_folders
 from grader.errors import WorkerLost
 from grader.limits import MIB, Limits
-from grader.meter import BoxMeter, below, peak_bytes
-from grader.submission import Submission
-from grader.workers import Workshop, library_folders
+from grader.proxy.submission import Submission
 from tests.grader.conftest import need
 
 Laboratory = Callable[..., Workshop]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from grader import build as builder
+from grader.authoring import build as builder
 from grader.cli import app
 from grader.job import JobSpec, run_one
 from grader.markers import Assignment, BadAssignment, read_assignment, write_layout

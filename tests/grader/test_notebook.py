@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from grader.boxed_kernel import Ran
 from grader.limits import Limits
-from grader.notebook import RESTARTS, judge_notebook
+from grader.notebooks.boxed_kernel import Ran
+from grader.notebooks.notebook import RESTARTS, judge_notebook
 from grader.report import Report
 
 
@@ -387,8 +387,8 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """``scripted(sources of answers)``: the report, with scripted kernels and clock."""
-    monkeypatch.setattr("grader.notebook.BoxedKernel", Scripted)
-    monkeypatch.setattr("grader.notebook.time.monotonic", lambda: Scripted.clock[0])
+    monkeypatch.setattr("grader.notebooks.notebook.BoxedKernel", Scripted)
+    monkeypatch.setattr("grader.notebooks.notebook.time.monotonic", lambda: Scripted.clock[0])
     monkeypatch.setattr(Scripted, "ran", [])
     monkeypatch.setattr(Scripted, "clock", [0.0])
 

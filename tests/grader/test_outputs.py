@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbval import plugin
 
-from grader.outputs import difference, directives
+from grader.notebooks.outputs import difference, directives
 
 
 def stream(text: Any, name: str = "stdout") -> dict[str, Any]:

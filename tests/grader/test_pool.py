@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from grader.box import BoxUnavailable
+from grader.box.pool import BoxPool, PoolClosed, Shape
 from grader.limits import Limits
-from grader.pool import BoxPool, PoolClosed, Shape
 from tests.grader.conftest import TIGHT, box_processes
 
 
@@ -114,7 +114,7 @@ def test_trouble_is_told_to_who_asks(pool: BoxPool, monkeypatch: pytest.MonkeyPa
     def refuse(tier: str) -> Any:
         raise BoxUnavailable(tier, "no box", "Mend it.")
 
-    monkeypatch.setattr("grader.pool.open_box", refuse)
+    monkeypatch.setattr("grader.box.pool.open_box", refuse)
     shape = Shape(tier="bwrap", limits=TIGHT)
     assert pool.warm(shape) == 0
     with pytest.raises(BoxUnavailable, match="Mend it"):

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from grader.drawing import configured
+from grader.judging.drawing import configured
 from meridian.academy.curriculum import Criterion
 
 ROOT = Path(__file__).parents[2]
-HEAD = "from hypothesis import strategies as st\nfrom grader.properties import values\n"
+HEAD = "from hypothesis import strategies as st\nfrom grader.judging.properties import values\n"
 MARK = "@pytest.mark.criterion('1', points=100)\n"
 
 ADDS = (
@@ -143,7 +143,7 @@ DRAW = """
 import sys
 {imports}
 from hypothesis import strategies as st
-from grader.drawing import configured, sequences
+from grader.judging.drawing import configured, sequences
 seen = []
 drawn = st.fixed_dictionaries(dict(
     a=st.integers(), b=st.floats(), c=st.text(max_size=5), d=st.binary(max_size=9),
@@ -161,7 +161,7 @@ def test_the_same_seed_draws_the_same_whatever_is_loaded(tmp_path: Path) -> None
         "NUMBERS = [123456789, 987654321, 55555]\nTEXT = ['marker one', 'marker two']\n"
     )
     said = []
-    for imports in ("", "import local_module, json, grader.judge, meridian.academy.story"):
+    for imports in ("", "import local_module, json, grader.judging.judge, meridian.academy.story"):
         env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "PYTHONHASHSEED": "0"}
         run = subprocess.run(
             [sys.executable, "-c", DRAW.format(imports=imports)],

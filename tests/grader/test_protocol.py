@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.compare import same
-from grader.protocol import (
+from grader.inside.protocol import (
     HEADER,
     Handle,
     ProtocolViolation,
@@ -26,6 +25,7 @@ from grader.protocol import (
     frame,
     unflatten,
 )
+from grader.judging.compare import same
 
 pack = msgspec.msgpack.encode
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from grader.authoring.mutants import Change, MutantError, Proof, Variant, load_proof
+from grader.authoring.parallel import ProcessLost, each
+from grader.authoring.prove import orders, prove
 from grader.cli import app
-from grader.mutants import Change, MutantError, Proof, Variant, load_proof
-from grader.parallel import ProcessLost, each
-from grader.prove import orders, prove
 
 KEY = "toys/01-sums"
 INDEX = """
@@ -66,7 +66,7 @@ def half(a: int) -> int:
 '''
 SUITE = '''
 import pytest
-from grader.compare import expect
+from grader.judging.compare import expect
 
 TRIES = 20
 
@@ -89,7 +89,7 @@ def test_half(submission):
     expect(submission.half(8), 4, "half(8)")
 '''
 MUTANTS = """
-from grader.mutants import Change, Proof, Variant
+from grader.authoring.mutants import Change, Proof, Variant
 
 PROOF = Proof((
     Variant("subtracts", "1", (Change("__init__.py", "return a + b", "return a - b"),)),
@@ -240,15 +240,17 @@ def test_quick_makes_the_suite_smaller_and_puts_it_back(sums: Capstone) -> None:
     quick = list(orders(proof, "s", repeats=2, races=True, quick=True, only=None, box="auto"))
     assert [o.kind for o in quick] == ["solution", "solution", "skeleton", "races"]
     assert [o.constants for o in quick if o.races] == [{"json.decoder:NaN": 3}]
-    sums.mutants.write_text(MUTANTS.replace("\n))", '\n), quick={"grader.prove:QUICK": 1})'))
+    sums.mutants.write_text(
+        MUTANTS.replace("\n))", '\n), quick={"grader.authoring.prove:QUICK": 1})')
+    )
     assert "no such constant" in sums.problems(quick=True)["triples"]
     sums.mutants.write_text(
-        MUTANTS.replace("\n))", '\n), quick={"grader.prove:QUICK_REPEATS": 9})')
+        MUTANTS.replace("\n))", '\n), quick={"grader.authoring.prove:QUICK_REPEATS": 9})')
     )
-    import grader.prove
+    import grader.authoring.prove
 
     assert sums.problems(quick=True) == {}
-    assert grader.prove.QUICK_REPEATS == 2
+    assert grader.authoring.prove.QUICK_REPEATS == 2
 
 
 def test_several_processes_find_the_same(sums: Capstone) -> None:
@@ -339,7 +341,7 @@ def test_a_killed_process_is_named() -> None:
 
 PARENT = """
 import os, signal, sys, time
-from grader.parallel import each
+from grader.authoring.parallel import each
 from tests.grader.test_prove import pid_and_wait
 if __name__ == "__main__":
     for _ in each(pid_and_wait, [sys.argv[1]] * 2, 2):

@@ -15,7 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from grader.quiet import FOLDER_VARIABLE, MachineBusy, Quiet, RuntimeFolderUnsafe, runtime_folder
+from grader.races.quiet import (
+    FOLDER_VARIABLE,
+    MachineBusy,
+    Quiet,
+    RuntimeFolderUnsafe,
+    runtime_folder,
+)
 
 PATIENCE_S = 60.0
 
@@ -23,7 +29,7 @@ PATIENCE_S = 60.0
 PROCESS = """
 import sys
 from pathlib import Path
-from grader.quiet import Quiet
+from grader.races.quiet import Quiet
 
 quiet = Quiet(Path(sys.argv[1]), on_wait=lambda said: print(said, flush=True))
 blocks = []
@@ -326,7 +332,7 @@ def test_a_folder_others_may_write_to_is_refused(
 RANDOM = """
 import json, random, sys, time
 from pathlib import Path
-from grader.quiet import Quiet
+from grader.races.quiet import Quiet
 
 folder, seed = Path(sys.argv[1]), int(sys.argv[2])
 rng, quiet, spans = random.Random(seed), Quiet(folder), []

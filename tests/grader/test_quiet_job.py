@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from grader.quiet import MachineBusy, Quiet
+from grader.races.quiet import MachineBusy, Quiet
 from meridian.academy.curriculum import Criterion
 
 PATIENCE_S = 120.0

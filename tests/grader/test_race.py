@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from grader.compare import CriterionFailed
-from grader.history import Past
-from grader.race import Race, describe, require_ratio
-from grader.rounds import Neighbours
+from grader.judging.compare import CriterionFailed
+from grader.races.history import Past
+from grader.races.race import Race, describe, require_ratio
+from grader.races.rounds import Neighbours
 from meridian.academy.curriculum import Criterion
 
 RACE_SUITE = """

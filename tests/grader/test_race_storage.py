@@ -8,8 +8,8 @@ import pytest
 
 from grader.acceptance.database import _storage_run, mutants_storage_races
 from grader.acceptance.database.mutants_storage_races import CHEATS
+from grader.authoring.mutants import Variant
 from grader.job import JobSpec, run_one
-from grader.mutants import Variant
 from grader.report import CriterionReport, Report
 
 ROOT = Path(__file__).parents[2]

@@ -13,15 +13,15 @@ import pytest
 from typer.testing import CliRunner
 
 from grader.cli import app
-from grader.gradebook import Gradebook
-from grader.gradebook_reader import GradebookError, GradebookReader
 from grader.job import run_one
-from grader.regrade import Settings, enter, regrade
-from grader.regraded import Regraded
+from grader.records.gradebook import Gradebook
+from grader.records.gradebook_reader import GradebookError, GradebookReader
+from grader.records.regrade import Settings, enter, regrade
+from grader.records.regraded import Regraded
+from grader.records.store import SubmissionStore
 from grader.report import lab_key
 from grader.software import differences
 from grader.spec import JobSpec
-from grader.store import SubmissionStore
 
 KEY = "toys/01-sums"
 INDEX = """
@@ -48,7 +48,7 @@ criteria = [
 """
 SUITE = '''
 import pytest
-from grader.compare import expect
+from grader.judging.compare import expect
 
 @pytest.mark.criterion("1", points=60)
 def test_add(submission, rng):
@@ -176,7 +176,7 @@ def test_what_nothing_has_changed_for_is_not_judged_again(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     course.hand_in("ada", RIGHT)
-    monkeypatch.setattr("grader.regrade.run_one", lambda _: pytest.fail("judged again"))
+    monkeypatch.setattr("grader.records.regrade.run_one", lambda _: pytest.fail("judged again"))
     found = course.regrade()["ada"]
     assert (found.cached, found.because, found.report, found.changed) == (True, (), None, False)
 
@@ -287,7 +287,7 @@ def test_verdicts_are_kept_until_they_are_entered(
     first = course.regrade(cache=cache)["ada"]
     assert len(list(cache.iterdir())) == 1
     with monkeypatch.context() as patch:
-        patch.setattr("grader.regrade.run_one", lambda _: pytest.fail("judged again"))
+        patch.setattr("grader.records.regrade.run_one", lambda _: pytest.fail("judged again"))
         second = course.regrade(cache=cache)["ada"]
     assert second.score == first.score == 70
     (kept,) = cache.iterdir()

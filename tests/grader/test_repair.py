@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.cellcode import Master, as_python, bound_names, lines, needed_names
-from grader.cutting import cut_notebook
-from grader.notebook import master_cells
-from grader.repair import MasterCell, Plan, plan
-from grader.salvage import Cell, Salvaged, read_notebook
+from grader.authoring.cutting import cut_notebook
+from grader.notebooks.cellcode import Master, as_python, bound_names, lines, needed_names
+from grader.notebooks.notebook import master_cells
+from grader.notebooks.repair import MasterCell, Plan, plan
+from grader.notebooks.salvage import Cell, Salvaged, read_notebook
 
 HERE = Path(__file__).parent
 KEY = "database/01-storage"

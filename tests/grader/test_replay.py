@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.compare import Compared, MustRaise
-from grader.literals import Literals
-from grader.replay import MAX_PROGRAM_BYTES, replay_program
-from grader.replay_body import Failure, found
-from grader.transcript import Draws, Event, Fault, Thing, Transcript
+from grader.judging.compare import Compared, MustRaise
+from grader.judging.literals import Literals
+from grader.judging.replay import MAX_PROGRAM_BYTES, replay_program
+from grader.judging.replay_body import Failure, found
+from grader.judging.transcript import Draws, Event, Fault, Thing, Transcript
 from meridian.academy.curriculum import Criterion
 from meridian.academy.outcomes import replay_id
 from meridian.academy.replaying import last_call

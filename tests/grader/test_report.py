@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from grader.feedback import feedback_html, visible
 from grader.feedback_style import STYLE
-from grader.gradebook import Gradebook, GradebookError
-from grader.marks import ManualMark
+from grader.records.gradebook import Gradebook, GradebookError
+from grader.records.marks import ManualMark
 from grader.report import (
     BadReport,
     BenchmarkEntry,

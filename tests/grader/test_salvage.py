@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from grader.salvage import MAX_CELLS, MAX_SOURCE_CHARS, NotANotebook, read_notebook
+from grader.notebooks.salvage import MAX_CELLS, MAX_SOURCE_CHARS, NotANotebook, read_notebook
 
 CODE = '{"cell_type": "code", "source": "x = 1"}'
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grader.judging.verdict import Verdict
 from grader.report import Outcome
 from grader.scoring import is_judged, score
-from grader.verdict import Verdict
 from meridian.academy.curriculum import Capstone, Criterion
 
 OUTCOMES: tuple[Outcome, ...] = (

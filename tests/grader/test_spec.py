@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grader.judging.transcript import Draws
 from grader.spec import JobSpec, complete, draw_seed
-from grader.transcript import Draws
 from meridian.academy.curriculum import NotAvailable, UnknownKey
 
 KEY = b"k" * 32

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.collect import Collected, collect
-from grader.store import StoreError, SubmissionStore
+from grader.intake.collect import Collected, collect
+from grader.records.store import StoreError, SubmissionStore
 
 
 def handed_in(folder: Path, files: dict[str, bytes]) -> tuple[Path, Collected]:

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.box import open_box
-from grader.compare import CriterionFailed
+from grader.box.workers import Workshop
 from grader.errors import WorkerLost
+from grader.inside.protocol import encode
+from grader.judging.compare import CriterionFailed
 from grader.limits import MIB, Limits
-from grader.protocol import encode
-from grader.proxy import Connection, Remote, RemoteBuffer, RemoteError, WrongType, remote_map
-from grader.submission import Submission
-from grader.workers import Workshop
+from grader.proxy.proxy import Connection, Remote, RemoteBuffer, RemoteError, WrongType, remote_map
+from grader.proxy.submission import Submission
 
 SOURCE = """
 import dataclasses

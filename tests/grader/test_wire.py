@@ -16,8 +16,8 @@ import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.displayed import Displayed
-from grader.wire import Message, Wire
+from grader.notebooks.displayed import Displayed
+from grader.notebooks.wire import Message, Wire
 
 KEY = b"k" * 32
 WAIT_S = 20.0

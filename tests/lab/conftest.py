@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.build import write_exercise
+from grader.authoring.build import write_exercise
 from meridian.academy.curriculum import lab_root, load
 
 # `journey` and `small_lab` are no packages of the product.

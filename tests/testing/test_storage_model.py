@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.acceptance.database.mutants_storage import MUTANTS
-from grader.mutants import Change, Variant
+from grader.authoring.mutants import Change, Variant
 from meridian.testing import storage as model
 
 SOLUTION = Path(__file__).parents[2] / "solutions/database/01-storage"

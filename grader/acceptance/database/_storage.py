@@ -7,9 +7,9 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from grader.compare import Compared, CriterionFailed, show
-from grader.proxy import Remote, RemoteBuffer, RemoteError
-from grader.submission import Submission
+from grader.judging.compare import Compared, CriterionFailed, show
+from grader.proxy.proxy import Remote, RemoteBuffer, RemoteError
+from grader.proxy.submission import Submission
 from meridian.testing.storage import PAGE_SIZE, DecodedPage, decode_page, encode_page, page_crc
 
 TLE_BYTES = 82

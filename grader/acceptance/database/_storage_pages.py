@@ -19,8 +19,8 @@ from grader.acceptance.database._storage import (
     sealed_file,
     values_of,
 )
-from grader.compare import Compared, CriterionFailed, expect, show
-from grader.submission import Submission
+from grader.judging.compare import Compared, CriterionFailed, expect, show
+from grader.proxy.submission import Submission
 from meridian.testing.storage import PAGE_SIZE, page_crc
 
 FLIPS = 2_000

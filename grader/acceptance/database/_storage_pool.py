@@ -28,9 +28,9 @@ from grader.acceptance.database._storage import (
     values_of,
 )
 from grader.acceptance.database._storage_trace import judge_policy
-from grader.compare import CriterionFailed, expect
-from grader.properties import Finder
-from grader.submission import Submission
+from grader.judging.compare import CriterionFailed, expect
+from grader.judging.properties import Finder
+from grader.proxy.submission import Submission
 from meridian.testing.storage import PAGE_SIZE
 
 TRACE_STEPS = 600  # for each of the two policies, after many short traces in small pools

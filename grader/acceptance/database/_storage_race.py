@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from grader.acceptance.database._storage import TLE_BYTES, place, record_ids, require
-from grader.compare import show
-from grader.proxy import Remote
-from grader.race import timed
-from grader.submission import Submission
+from grader.judging.compare import show
+from grader.proxy.proxy import Remote
+from grader.proxy.submission import Submission
+from grader.races.race import timed
 from meridian.testing.storage import HEADER_SIZE, MAGIC, PAGE_SIZE, SLOT_SIZE, TOMBSTONE
 
 __all__ = ["Gets", "Inserts", "Ledger", "Stored", "fresh_records", "stored_keys"]

@@ -26,9 +26,9 @@ from grader.acceptance.database._storage import (
     tle_values,
     values_of,
 )
-from grader.compare import expect, show
-from grader.proxy import Remote
-from grader.submission import Submission
+from grader.judging.compare import expect, show
+from grader.proxy.proxy import Remote
+from grader.proxy.submission import Submission
 from meridian.testing.storage import PAGE_SIZE, decode_page
 
 Rng = random.Random

@@ -17,10 +17,10 @@ from grader.acceptance.database._storage_race import (
     fresh_records,
     stored_keys,
 )
-from grader.compare import expect, show
-from grader.proxy import Batch, Remote
-from grader.race import Race, exponent_of, require_growth, require_ratio
-from grader.submission import Submission
+from grader.judging.compare import expect, show
+from grader.proxy.proxy import Batch, Remote
+from grader.proxy.submission import Submission
+from grader.races.race import Race, exponent_of, require_growth, require_ratio
 
 Rng = random.Random
 

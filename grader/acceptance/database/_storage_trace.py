@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import strategies
 
 from grader.acceptance.database._storage import allocate, counters
-from grader.compare import Compared, CriterionFailed
-from grader.properties import Finder, Smallest, values
-from grader.proxy import Remote
-from grader.submission import Submission
+from grader.judging.compare import Compared, CriterionFailed
+from grader.judging.properties import Finder, Smallest, values
+from grader.proxy.proxy import Remote
+from grader.proxy.submission import Submission
 from meridian.testing.storage import Outcome, PolicyModel
 
 __all__ = ["PoolBesidePolicy", "judge_policy"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grader.mutants import Change, Proof, Variant
+from grader.authoring.mutants import Change, Proof, Variant
 
 _REFUSES = "if offset < HEADER_SIZE + SLOT_SIZE * count"
 

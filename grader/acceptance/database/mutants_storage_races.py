@@ -5,7 +5,7 @@ Each answers every question of a race as the model answer does; none may keep th
 
 from __future__ import annotations
 
-from grader.mutants import Change, Variant
+from grader.authoring.mutants import Change, Variant
 
 __all__ = ["CHEATS"]
 

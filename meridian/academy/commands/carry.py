@@ -75,7 +75,7 @@ def reset(
 
     Results so far stay in your record. What comes next: `meridian check CAPSTONE`.
     """
-    from grader.build import write_exercise
+    from grader.authoring.build import write_exercise
     from meridian.academy.attic import Attic
 
     course, store = open_lab()

@@ -105,7 +105,7 @@ def _fresh_folder(course: Curriculum, store: ProgressStore, module: Module, mode
     home = course.root / ".meridian" / "reports" / module.key
     if mode != "submit":
         if mode == "bench":
-            from grader.history import set_aside
+            from grader.races.history import set_aside
 
             set_aside(home, home / mode / "report.json")
         shutil.rmtree(home / mode, ignore_errors=True)
@@ -132,8 +132,8 @@ def _run(
     """The grader's report as plain data. Ctrl+C stops the job and its box."""
     import msgspec
 
-    from grader.history import past_reports
     from grader.job import JobSpec, run_one
+    from grader.races.history import past_reports
     from meridian.academy.commands.bars import bars_or_lines
 
     events: AbstractContextManager[OnEvent]

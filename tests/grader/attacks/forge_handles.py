@@ -1,6 +1,6 @@
 """Rewrite the worker so that all its objects have the same handle."""
 
-import grader.worker
+import grader.inside.worker
 
 
 def _same(self, value):
@@ -8,4 +8,4 @@ def _same(self, value):
     return [6, 1, "int", "object", None]
 
 
-grader.worker.Servant._refer = _same
+grader.inside.worker.Servant._refer = _same

@@ -9,7 +9,14 @@ class _Liar(types.ModuleType):
         return lambda *_, **__: True
 
 
-for name in ("grader.compare", "grader.judge", "_pytest.assertion", "pytest", "json", "hmac"):
+for name in (
+    "grader.judging.compare",
+    "grader.judging.judge",
+    "_pytest.assertion",
+    "pytest",
+    "json",
+    "hmac",
+):
     sys.modules[name] = _Liar(name)
 
 

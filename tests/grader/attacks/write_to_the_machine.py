@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 
-import grader.worker
+import grader.inside.worker
 
 
 def add(a, b):
@@ -22,8 +22,8 @@ def add(a, b):
         os.path.join(sys.prefix, "evil"),
         os.path.join(os.path.dirname(os.__file__), "sitecustomize.py"),
         os.path.join(os.path.dirname(os.__file__), "__pycache__", "evil.pyc"),
-        grader.worker.__file__,
-        os.path.join(os.path.dirname(grader.worker.__file__), "evil.py"),
+        grader.inside.worker.__file__,
+        os.path.join(os.path.dirname(grader.inside.worker.__file__), "evil.py"),
         __file__,
         os.path.join(os.path.dirname(__file__), "evil.py"),
         os.path.join(os.path.dirname(__file__), "__pycache__", "evil.pyc"),

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from grader.build import write_exercise
-from grader.mutants import Variant, load_proof
+from grader.authoring.build import write_exercise
+from grader.authoring.mutants import Variant, load_proof
 from grader.report import CriterionReport, Report
 from meridian.academy.curriculum import load
 

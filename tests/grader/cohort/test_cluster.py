@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from grader.cohort.errors import ClusterError
-from grader.gradebook import Gradebook
+from grader.records.gradebook import Gradebook
 from grader.report import lab_key, read_report
 from tests.grader.cohort.test_kill import beside, reports
 from tests.grader.cohort.toys import Cohort

@@ -20,7 +20,7 @@ import pytest
 
 from grader.cohort.coordinator import Settings, grade
 from grader.cohort.queue import Queue
-from grader.gradebook import Gradebook
+from grader.records.gradebook import Gradebook
 from grader.report import read_report
 from tests.grader.cohort.toys import KEY, Cohort
 

@@ -12,9 +12,9 @@ import pytest
 from grader.cohort.environment import Environment
 from grader.cohort.settle import merged
 from grader.cohort.task import Task, cache_key
-from grader.gradebook import Gradebook
-from grader.history import Past
 from grader.limits import Limits
+from grader.races.history import Past
+from grader.records.gradebook import Gradebook
 from grader.report import (
     BenchmarkEntry,
     CriterionReport,

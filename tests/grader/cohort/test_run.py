@@ -11,7 +11,7 @@ import pytest
 import grader.cohort
 from grader.cohort.disk import alone_on
 from grader.cohort.errors import CohortBusy, CohortStopped
-from grader.gradebook import Gradebook
+from grader.records.gradebook import Gradebook
 from grader.report import lab_key, read_report
 from tests.grader.cohort.toys import KEY, WRONG, Cohort
 

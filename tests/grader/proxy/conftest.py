@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from grader.box import open_box
+from grader.box.workers import Workshop, library_folders
 from grader.limits import MIB, Limits
-from grader.submission import Submission
-from grader.workers import Workshop, library_folders
+from grader.proxy.submission import Submission
 
 Lab = Callable[..., Submission]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from grader.callbacks import Throw
-from grader.compare import CriterionFailed
 from grader.errors import RemoteError
-from grader.submission import Submission
+from grader.judging.compare import CriterionFailed
+from grader.proxy.callbacks import Throw
+from grader.proxy.submission import Submission
 
 Lab = Callable[..., Submission]
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.callbacks import Throw
-from grader.compare import CriterionFailed
-from grader.connection import MAX_NESTED
 from grader.errors import RemoteError, WorkerLost, WrongType
-from grader.submission import Submission
+from grader.judging.compare import CriterionFailed
+from grader.proxy.callbacks import Throw
+from grader.proxy.connection import MAX_NESTED
+from grader.proxy.submission import Submission
 
 Lab = Callable[..., Submission]
 
@@ -227,7 +227,7 @@ def test_nesting_ends_where_it_should(lab_of: Lab) -> None:
 
 
 def test_calls_are_counted(lab_of: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grader.connection.MAX_CALLS", 50)
+    monkeypatch.setattr("grader.proxy.connection.MAX_CALLS", 50)
     lab = lab_of(SOURCE)
     with pytest.raises(WorkerLost, match="Called back more than 50 times") as lost:
         lab.forever(lambda: None)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from grader.conversation import Conversation, ConversationOver, Dispatcher, LateCall
+from grader.inside.conversation import Conversation, ConversationOver, Dispatcher, LateCall
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
 PATIENCE_S = 30

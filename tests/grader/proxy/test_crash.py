@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from grader.compare import CriterionFailed
 from grader.errors import RemoteError, WorkerLost
-from grader.submission import Submission
+from grader.judging.compare import CriterionFailed
+from grader.proxy.submission import Submission
 
 Lab = Callable[..., Submission]
 
@@ -173,8 +173,8 @@ def test_a_callback_is_a_point_as_well(lab_of: Lab) -> None:
 def test_in_this_process_a_crash_test_is_skipped(lab_of: Lab, where: str, tmp_path: Any) -> None:
     import time
 
+    from grader.box.workers import Workshop
     from grader.limits import Limits
-    from grader.workers import Workshop
 
     (tmp_path / "code" / "lab").mkdir(parents=True)
     (tmp_path / "code" / "lab" / "__init__.py").write_text(SOURCE)

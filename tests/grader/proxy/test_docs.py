@@ -79,7 +79,7 @@ def test_the_page_has_an_example_of_each_kind() -> None:
 
 def test_the_page_names_what_there_is() -> None:
     """Every name in the table of `submission` exists, and nothing public is missing from it."""
-    from grader.submission import Submission
+    from grader.proxy.submission import Submission
 
     text = PAGE.read_text(encoding="utf-8")
     table = text.split("| On `submission` |")[1].split("\n\n")[0]
@@ -91,7 +91,8 @@ def test_the_page_names_what_there_is() -> None:
 
 
 def test_the_pipes_page_names_the_limits_there_are() -> None:
-    from grader import connection, protocol, values
+    from grader.inside import protocol, values
+    from grader.proxy.proxy import connection
 
     text = PAGE.with_name("pipe.md").read_text(encoding="utf-8")
     assert f"values in it ({protocol.MAX_ITEMS:,})" in text

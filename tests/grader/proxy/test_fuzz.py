@@ -21,13 +21,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.compare import CriterionFailed, expect
-from grader.connection import Connection
 from grader.errors import RemoteError, WorkerLost, WrongType
-from grader.judge import explain
-from grader.protocol import Question, Tag, decode_heard, encode
-from grader.proxy import Remote
-from grader.servant import Servant
+from grader.inside.protocol import Question, Tag, decode_heard, encode
+from grader.inside.servant import Servant
+from grader.judging.compare import CriterionFailed, expect
+from grader.judging.judge import explain
+from grader.proxy.connection import Connection
+from grader.proxy.proxy import Remote
 
 MAX_HANDLES = 50
 FIRST = 1_000

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from grader.compare import CriterionFailed, expect
 from grader.errors import RemoteError, WrongType
-from grader.proxy import Remote
-from grader.submission import Submission
+from grader.judging.compare import CriterionFailed, expect
+from grader.proxy.proxy import Remote
+from grader.proxy.submission import Submission
 
 Lab = Callable[..., Submission]
 

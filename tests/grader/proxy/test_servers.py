@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from grader.box import detect
-from grader.compare import CriterionFailed
 from grader.errors import RemoteError
+from grader.judging.compare import CriterionFailed
 from grader.limits import Limits
-from grader.submission import Submission
+from grader.proxy.submission import Submission
 
 Lab = Callable[..., Submission]
 NETWORK = Limits(question_s=20, start_s=60, network=True)

@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from grader.compare import CriterionFailed, expect, same, show
-from grader.protocol import (
+from grader.inside.protocol import (
     MAX_ITEMS,
     Handle,
     ProtocolViolation,
@@ -25,8 +24,9 @@ from grader.protocol import (
     decode_answer,
     encode,
 )
-from grader.proxy import Remote
-from grader.submission import Submission
+from grader.judging.compare import CriterionFailed, expect, same, show
+from grader.proxy.proxy import Remote
+from grader.proxy.submission import Submission
 
 Lab = Callable[..., Submission]
 pack = msgspec.msgpack.encode
@@ -173,8 +173,8 @@ def test_a_worker_without_numpy_says_so(tmp_path: Any) -> None:
     """In the box of a capstone that does not allow it there is no NumPy; all else works."""
     code = (
         "import sys; sys.modules['numpy'] = None\n"
-        "from grader.servant import Servant\n"
-        "from grader.protocol import Question, decode_answer\n"
+        "from grader.inside.servant import Servant\n"
+        "from grader.inside.protocol import Question, decode_answer\n"
         "servant = Servant(__import__, '/nowhere')\n"
         "array = [11, '<i4', [1], b'1234']\n"
         "answer = servant.handle(Question(5, [], 'convert', [array, 'str']))\n"
@@ -189,9 +189,9 @@ def test_a_worker_without_numpy_says_so(tmp_path: Any) -> None:
 def test_neither_side_loads_numpy_before_an_array_comes() -> None:
     code = (
         "import sys\n"
-        "from grader.servant import Servant\n"
-        "from grader.protocol import Question, decode_answer\n"
-        "from grader.compare import same\n"
+        "from grader.inside.servant import Servant\n"
+        "from grader.inside.protocol import Question, decode_answer\n"
+        "from grader.judging.compare import same\n"
         "servant = Servant(__import__, '/nowhere')\n"
         "decode_answer(servant.handle(Question(5, [], 'buffer', [8])), 5, str)\n"
         "assert same({1}, {1}) and 'numpy' not in sys.modules and 'asyncio' not in sys.modules\n"

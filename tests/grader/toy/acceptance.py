@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from grader.compare import CriterionFailed, expect
-from grader.submission import Submission
+from grader.judging.compare import CriterionFailed, expect
+from grader.proxy.submission import Submission
 
 
 @pytest.mark.criterion("1", points=40)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from grader.box import detect
-from grader.collect import SubmissionRefused, collect
+from grader.intake.collect import SubmissionRefused, collect
 
 LIAR = "from .honest import *\ndef add(a, b): return 0\n"
 

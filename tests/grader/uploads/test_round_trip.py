@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from grader.collect import Collected, SubmissionRefused, collect
-from grader.intake import MAX_FILE_BYTES
-from grader.unpack import is_archive
+from grader.intake.collect import Collected, SubmissionRefused, collect
+from grader.intake.intake import MAX_FILE_BYTES
+from grader.intake.unpack import is_archive
 
 Files = dict[str, bytes]
 Pack = Callable[[Files, str], bytes]

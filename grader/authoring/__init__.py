@@ -1,0 +1,1 @@
+"""For authors of capstones: cutting exercises, proving that a capstone judges well."""

@@ -1,0 +1,216 @@
+"""Boxes started in reserve, so that a job begins with a fork and not with a start.
+
+A box is used for one submission only: it waits with its fork server up, its libraries loaded and an
+empty folder where the submission will be, and is thrown away afterwards. A thread starts the next.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from grader.box import BoxUnavailable, Plan, open_box
+from grader.box.boxset import BoxSet, scratch_parent
+from grader.box.files import remove_tree
+from grader.box.system import spare_uid
+from grader.box.workers import prepare_runtime
+from grader.limits import Limits
+from meridian.errors import MeridianError
+
+__all__ = ["BoxPool", "Lease", "PoolClosed", "Shape"]
+
+
+class PoolClosed(MeridianError, RuntimeError):
+    """A box was asked of a pool that is closed."""
+
+    def __init__(self) -> None:
+        super().__init__("This pool is closed: make a new BoxPool")
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """What boxes must have in common to stand in for each other."""
+
+    tier: str
+    limits: Limits
+    libraries: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    preload: tuple[str, ...] = ()
+
+
+class Lease:
+    """One submission's box, in a folder that goes with it. Leave it with `with` or `close`."""
+
+    def __init__(self, work: Path, boxes: BoxSet) -> None:
+        self.work = work
+        self.code = boxes.plan.submission
+        """Empty; what is put here is what the box sees as the submission."""
+        self.boxes = boxes
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the box and remove its folder. Closing twice is harmless."""
+        self.boxes.close()
+        remove_tree(self.work)
+
+
+class BoxPool:
+    """Keeps `size` boxes ready, of the shape asked for last. Close it, or use it with `with`."""
+
+    def __init__(self, size: int = 2) -> None:
+        if type(size) is not int or not 1 <= size <= 64:
+            raise ValueError(f"Expected 1 to 64 boxes in reserve, got {size!r}")
+        self._size = size
+        self._folder = Path(tempfile.mkdtemp(prefix="meridian-pool-"))
+        os.chmod(self._folder, 0o711)
+        self._ready: deque[Lease] = deque()
+        self._shape: Shape | None = None
+        self._made = 0
+        self._closed = False
+        self._failed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._fill, name="box pool", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> BoxPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def take(self, shape: Shape) -> Lease:
+        """A box of `shape`: a ready one, or else one that is started now.
+
+        Raises `BoxUnavailable` when none can be started, `PoolClosed`.
+        """
+        with self._changed:
+            if self._closed:
+                raise PoolClosed
+            stale = self._want(shape)
+            lease = self._ready.popleft() if self._ready else None
+            self._failed = False
+            self._changed.notify_all()
+        for old in stale:
+            old.close()
+        if lease is None or not lease.boxes.alive:
+            if lease is not None:
+                lease.close()
+            lease = self._make(shape)
+        return lease
+
+    def warm(self, shape: Shape, timeout_s: float = 60.0) -> int:
+        """Wait until the reserve of `shape` is full; how many boxes are ready. For measuring."""
+        with self._changed:
+            if self._closed:
+                raise PoolClosed
+            stale = self._want(shape)
+            self._failed = False
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: len(self._ready) >= self._size or self._failed, timeout_s
+            )
+            ready = len(self._ready)
+        for old in stale:
+            old.close()
+        return ready
+
+    def close(self) -> None:
+        """End all boxes in reserve. Those taken are their takers'. Closing twice is harmless."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        for lease in self._ready:
+            lease.close()
+        self._ready.clear()
+        remove_tree(self._folder / "runtime")
+        try:
+            self._folder.rmdir()
+        except OSError:  # a box is still in use: its taker removes it, and the last one this
+            return
+
+    def _want(self, shape: Shape) -> list[Lease]:
+        """From now on boxes of `shape`; the others in reserve are of no use."""
+        if shape == self._shape:
+            return []
+        self._shape = shape
+        stale = list(self._ready)
+        self._ready.clear()
+        return stale
+
+    def _fill(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._wanting)
+                if self._closed:
+                    return
+                shape = self._shape
+            assert shape is not None
+            lease: Lease | None = None
+            try:
+                lease = self._make(shape)
+                lease.boxes.wait()
+            except (BoxUnavailable, OSError):  # `take` meets the same trouble, and tells it
+                with self._changed:
+                    self._failed = True
+                    self._changed.notify_all()
+                continue
+            with self._changed:
+                if shape == self._shape and not self._closed:
+                    self._ready.append(lease)
+                    lease = None
+                self._changed.notify_all()
+            if lease is not None:
+                lease.close()
+
+    def _wanting(self) -> bool:
+        missing = self._shape is not None and len(self._ready) < self._size
+        return self._closed or (missing and not self._failed)
+
+    def _make(self, shape: Shape) -> Lease:
+        with self._changed:
+            self._made += 1
+            work = self._folder / f"box-{self._made}"
+            runtime = prepare_runtime(self._folder)
+        uid = spare_uid()
+        work.mkdir(mode=0o755)
+        code = work / "submission"
+        code.mkdir(mode=0o755)
+        try:
+            plan = Plan(
+                runtime=runtime,
+                submission=code,
+                scratch=scratch_parent(work, uid),
+                libraries=shape.libraries,
+                hidden=shape.hidden,
+                uid=uid,
+                network=shape.limits.network,
+            )
+            boxes = BoxSet(open_box(shape.tier), plan, shape.limits, shape.preload)
+            boxes.start()
+        except BaseException:
+            remove_tree(work)
+            raise
+        return Lease(work, boxes)

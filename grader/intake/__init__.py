@@ -1,0 +1,1 @@
+"""Taking in a submission: plain files of known kinds, or a clear refusal."""

@@ -1,0 +1,1 @@
+"""From an acceptance suite to verdicts, and how a failure is told."""

@@ -1,0 +1,1 @@
+"""The capstone notebook: taken in, put right, run in a boxed kernel, compared."""

@@ -1,0 +1,1 @@
+"""What was graded: gradebook, second judgements, the board."""
