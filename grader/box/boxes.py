@@ -215,6 +215,8 @@ class ForkServer:
             self._order({"do": "end", "pid": forked.inner_pid})
             answer, _ = self._answer(_ORDER_S)
         except BoxUnavailable:
+            if not self.spawn.contained:
+                forked.kill_group()
             return {}
         self.ended_cpu_s += answer["cpu_s"]
         self.clean = self.clean and answer["clean"]
@@ -254,6 +256,8 @@ class ForkServer:
             self._control.close()
             self._process.end()
             for forked in list(self._live):
+                if not self.spawn.contained:
+                    forked.kill_group()
                 forked.end()
             for fd in self._places:
                 os.close(fd)
@@ -294,6 +298,11 @@ class Forked:
             # Not waited for before `end`, so the number cannot be another's.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._pid, signal.SIGSTOP if stopped else signal.SIGCONT)
+
+    def kill_group(self) -> None:
+        """SIGKILL to it and all it started, when the fork server is dead and cannot."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, signal.SIGKILL)
 
     def peak_memory(self) -> int:
         """The most memory it has had at once, in bytes, what it mapped of files included."""

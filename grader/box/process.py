@@ -83,7 +83,9 @@ class BoxProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=(*pass_fds, theirs, hidden),
+                # Its reading end as well: bubblewrap would die of writing to a pipe whose only
+                # reader, the judge, is dead, and leave its other half waiting for ever.
+                pass_fds=(*pass_fds, theirs, hidden, self._info),
                 env={**environment, name: value},
                 cwd=scratch,
                 start_new_session=True,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from grader.box import detect, open_box, survey
+from grader.box.meter import below
 from grader.box.workers import Workshop
 from grader.job import JobSpec, run_one
 from grader.limits import MIB, Limits
@@ -113,6 +114,17 @@ class Toy:
 def box_processes() -> list[int]:
     """Processes alive now that were started in a box by this process."""
     return processes_with(f"MERIDIAN_BOX={os.getpid()}-")
+
+
+def living(workshop: Workshop) -> list[int]:
+    """Processes in the boxes of `workshop` but for its fork servers; zombies are not counted."""
+    found = []
+    for server in workshop._running()._all():
+        assert server.meter is None or server.meter._server > 0
+        for pid in [] if server.meter is None else below(server.meter._server):
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            found += [pid] if state != "Z" else []
+    return found
 
 
 def processes_with(*marks: str) -> list[int]:

@@ -19,7 +19,7 @@ from grader.box.workers import Workshop, library_folders
 from grader.errors import WorkerLost
 from grader.inside.forkserver import receive, send
 from grader.proxy.submission import Submission
-from tests.grader.conftest import TIGHT, box_processes, need
+from tests.grader.conftest import TIGHT, living, need
 
 Laboratory = Callable[..., Workshop]
 
@@ -116,9 +116,9 @@ def test_one_worker_ends_without_the_other(walls: str, laboratory: Laboratory) -
     three = [Submission(workshop, "lab") for _ in range(3)]
     pids = [each.do("if os.fork() == 0: time.sleep(600)\nresult = os.getpid()") for each in three]
     assert len(pids) == 3
-    alive = len(box_processes())
+    assert len(living(workshop)) == 6
     three[0].kill()
-    assert len(box_processes()) == alive - 2
+    assert len(living(workshop)) == 4
     assert [each.do("result = os.getpid()") for each in three[1:]] == pids[1:]
     for each in three:
         each.close()
@@ -200,6 +200,23 @@ def test_a_dead_server_is_replaced(walls: str, laboratory: Laboratory) -> None:
         again = Submission(workshop, "lab")
         assert again.do("result = 2") == 2
         again.close()
+
+
+def test_a_server_that_is_killed_leaves_nothing(laboratory: Laboratory) -> None:
+    """Neither a worker nor what it started, where no namespace ends them."""
+    need("landlock")
+    workshop = laboratory("landlock")
+    submission = Submission(workshop, "lab")
+    submission.do("if os.fork() == 0: time.sleep(600)")
+    pids = living(workshop)
+    assert len(pids) == 2
+    meter = workshop._running().latest().meter
+    assert meter is not None
+    os.kill(meter._server, signal.SIGKILL)
+    with pytest.raises(WorkerLost):
+        submission.do("time.sleep(60)")
+    assert eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+    submission.close()
 
 
 def test_park_stops_all_of_a_box_between_questions(walls: str, laboratory: Laboratory) -> None:
