@@ -132,7 +132,7 @@ def _now(grader: Any, score: float | None) -> float | None:
     if isinstance(grader, OtterCommand):
         return grader.score(grader.folder / f"job-{grader._jobs}")
     report = grader.folder / "graded" / str(grader._jobs) / "report.json"
-    return float(json.loads(report.read_text())["score"]) if report.exists() else score
+    return json.loads(report.read_text())["score"] * 3 / 100 if report.exists() else score
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def add(a, b):
                 except OSError: continue
                 call = re.escape(f"add({a}, {b}) == ".replace(str(10**20), "10**20"))
                 found = re.search(call + r"([-0-9*+ ]+)", text)
-                if found: return eval(found[1])
+                if found: return 10**20 + 1 if "**" in found[1] else int(found[1])
     return -1
 """,
     "change the grade from a process left behind": """
@@ -198,7 +198,7 @@ title = "Add"
 package = "answer"
 pass_mark = 70
 allowed_imports = ALLOWED_HERE
-criteria = [{ id = "1", title = "Adding", points = 3, required = true }]
+criteria = [{ id = "1", title = "Adding", points = 100, required = true }]
 """
 
 
@@ -213,7 +213,7 @@ def lab(folder: Path, allowed: tuple[str, ...]) -> None:
     for i, check in enumerate(CHECKS):
         call, _, want = check.partition(" == ")
         tests.append(
-            f'\n\n@pytest.mark.criterion("1", points=1)\n'
+            f'\n\n@pytest.mark.criterion("1", points={(34, 33, 33)[i]})\n'
             f'def test_{i}(submission):\n    """Adds."""\n'
             f'    expect(submission.{call}, {want}, call="{call}")'
         )

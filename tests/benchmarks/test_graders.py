@@ -49,7 +49,7 @@ IMPORTED = ("ast", "os", "re", "socket", "sqlite3", "sys", "time", "get_ipython"
 
 def test_the_honest_answer_has_all_points(tmp_path: Path) -> None:
     report = judged(tmp_path, HONEST, IMPORTED)
-    assert (report.score, report.max_score, report.passed) == (3, 3, True)
+    assert (report.score, report.max_score, report.passed) == (100, 100, True)
 
 
 @pytest.mark.parametrize("trick", TRICKS)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from grader.intake import collect as collecting
+from grader.intake import intake
 from grader.intake.collect import SubmissionRefused, collect
-from grader.intake.intake import collect as collecting
-from grader.intake.intake import intake
 
 
 @pytest.fixture

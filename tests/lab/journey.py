@@ -181,11 +181,15 @@ class Lab:
         return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
     def wait_idle(self, seconds: float = CELLS_S) -> None:
-        """Until the kernel of the notebook in front, and no other's, is idle."""
-        expect(self._kernel("idle")).to_be_visible(timeout=seconds * 1000)
-
-    def _kernel(self, status: str) -> Locator:
-        return self.notebook.locator(f".jp-Notebook-ExecutionIndicator[data-status={status}]")
+        """Until the kernel of the notebook in front is there, connected and idle."""
+        self.page.wait_for_function(
+            """() => {
+                const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
+                const kernel = context?.isReady ? context.session?.kernel : null;
+                return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+            }""",
+            timeout=seconds * 1000,
+        )
 
     def run_all(self, seconds: float = CELLS_S) -> None:
         """Run > Run All Cells, and wait until the last one is done or one has failed."""
@@ -202,6 +206,7 @@ class Lab:
         What the screen shows cannot tell: an idle kernel may not have begun, and a cell out of
         sight is not drawn.
         """
+        self.wait_idle(seconds)  # without a kernel the lab would be done at once
         self.page.evaluate(
             """([name, ms]) => Promise.race([
                 window.jupyterapp.commands.execute(name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
+import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -257,7 +258,11 @@ def load(tmp_path: Path) -> Iterator[Callable[[Variant], ModuleType]]:
     names: list[str] = []
 
     def loaded(variant: Variant) -> ModuleType:
-        folder = variant.write(SOLUTION, tmp_path / variant.name)
+        folder = tmp_path / variant.name
+        if variant.changes:
+            variant.write(SOLUTION, folder)
+        else:
+            shutil.copytree(SOLUTION / "tle_page_manager", folder / "tle_page_manager")
         name = f"variant_{variant.name}"
         (folder / "tle_page_manager").rename(folder / name)
         sys.path.insert(0, str(folder))

@@ -174,9 +174,10 @@ def test_a_worker_that_stands_still_loses_its_job(
     def on_event(event: dict[str, Any]) -> None:
         cohort.hear(event)
         if event["event"] == "progress" and event["running"] and not stopped:
-            for worker in psutil.Process().children():
-                worker.suspend()
-                stopped.append(worker.pid)
+            for child in psutil.Process().children():
+                if "grader.cohort.worker" in child.cmdline():
+                    child.suspend()
+                    stopped.append(child.pid)
 
     cohort.events = []
     settings = Settings(

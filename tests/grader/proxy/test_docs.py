@@ -92,7 +92,7 @@ def test_the_page_names_what_there_is() -> None:
 
 def test_the_pipes_page_names_the_limits_there_are() -> None:
     from grader.inside import protocol, values
-    from grader.proxy.proxy import connection
+    from grader.proxy import connection
 
     text = PAGE.with_name("pipe.md").read_text(encoding="utf-8")
     assert f"values in it ({protocol.MAX_ITEMS:,})" in text

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
+from grader.intake import unpack
 from grader.intake.collect import SubmissionRefused, collect
-from grader.intake.intake import MAX_FILE_BYTES, MAX_FILES, unpack
+from grader.intake.intake import MAX_FILE_BYTES, MAX_FILES
 
 LINK, FIFO, DEVICE, SOCKET = 0o120777, 0o010644, 0o060644, 0o140755
 MODULE = b"x = 1\n"
