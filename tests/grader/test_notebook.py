@@ -336,7 +336,7 @@ FATAL: dict[str, tuple[str, set[str]]] = {
     "stopped": ("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", {"timeout"}),
     "deaf": (DEAF, {"timeout"}),
     "memory": ("a = bytearray(1 << 40)", {"error"}),
-    "deep": (DEEP, {"crashed", "error", "timeout"}),
+    "deep": (DEEP, {"crashed", "error", "memory", "timeout"}),
     "a_daemon": (DAEMON, {"crashed"}),
 }
 
