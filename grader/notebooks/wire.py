@@ -88,7 +88,10 @@ class Wire:
             "version": "5.3",
         }
         parts = [msgspec.json.encode(part) for part in (header, {}, {}, content)]
-        self._shell.send_multipart([_MARK, self._sign(parts), *parts])
+        try:
+            self._shell.send_multipart([_MARK, self._sign(parts), *parts], zmq.NOBLOCK)
+        except zmq.Again:  # nobody at the other end, or nobody who reads
+            self.cut = True
         return name
 
     def receive(self, timeout_s: float) -> Message | None:
@@ -96,7 +99,10 @@ class Wire:
         ready = [socket for socket, _ in self._poller.poll(int(timeout_s * 1000))]
         for socket, channel in self._channels.items():
             if socket in ready:
-                return self._read(channel, socket.recv_multipart())
+                try:
+                    return self._read(channel, socket.recv_multipart(zmq.NOBLOCK))
+                except zmq.Again:  # it was cut off in the middle of a message
+                    self.cut = True
         self.cut = self.cut or bool(ready)
         return None
 
