@@ -54,7 +54,6 @@ def course_digest(capstone: Capstone, solution: Path | None) -> str:
     return digest.hexdigest()
 
 
-@functools.cache  # what this process judges with was loaded once
 def grader_digest(suite: Path) -> str:
     """The hash of this grader with `suite`, as every report names it."""
     return judging_digest(Path(__file__).parent, suite.parent)
