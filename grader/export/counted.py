@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from grader.records.gradebook_reader import Attempt, GradebookReader
 from grader.records.marks import ManualMark
-from grader.report import CriterionReport, Report
+from grader.report import CriterionReport, Report, write_file
 from meridian.academy.curriculum import Capstone, UnknownKey, load
 from meridian.academy.story import printable
 
-__all__ = ["Graded", "counted", "definitions", "folder_name", "told"]
+__all__ = ["Graded", "counted", "definitions", "folder_name", "told", "write_results"]
 
 
 class Graded(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,3 +102,16 @@ def folder_name(name: str) -> str:
     """`name` as one folder, whatever is in it: other names give other folders, none leads away."""
     quoted = quote(name, safe=" @+,=()[]")
     return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted or "%"
+
+
+def write_results(
+    graded: list[Graded], out: Path, results: Callable[[Graded], dict[str, Any]]
+) -> list[Path]:
+    """One ``<capstone>/<learner>/results.json`` below `out` for each of `graded`."""
+    paths = []
+    for entry in graded:
+        at = entry.attempt
+        path = out / folder_name(at.capstone) / folder_name(at.learner) / "results.json"
+        write_file(path, msgspec.json.format(msgspec.json.encode(results(entry)), indent=2) + b"\n")
+        paths.append(path)
+    return paths

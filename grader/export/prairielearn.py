@@ -9,10 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from grader.export.counted import Graded, folder_name, told
-from grader.report import write_file
+from grader.export.counted import Graded, told, write_results
 from meridian.academy.story import printable
 
 __all__ = ["results", "write"]
@@ -20,13 +17,7 @@ __all__ = ["results", "write"]
 
 def write(graded: list[Graded], out: Path) -> list[Path]:
     """``<capstone>/<learner>/results.json`` below `out`."""
-    paths = []
-    for entry in graded:
-        at = entry.attempt
-        path = out / folder_name(at.capstone) / folder_name(at.learner) / "results.json"
-        write_file(path, msgspec.json.format(msgspec.json.encode(results(entry)), indent=2) + b"\n")
-        paths.append(path)
-    return paths
+    return write_results(graded, out, results)
 
 
 def results(graded: Graded) -> dict[str, Any]:
