@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -65,18 +66,53 @@ def judging_digest(grader: Path, suites: Path) -> str:
     The grader with all its parts but other tracks' suites, the suite with its helpers and peer
     beside it, and the models that suites compare with; but mutants, which judge nobody.
     """
-    own = [file for file in grader.rglob("*.py") if grader / "acceptance" not in file.parents]
     models = Path(meridian.testing.__path__[0])
+    files = (
+        *_sources(grader, without=grader / "acceptance"),
+        *_sources(suites),
+        *_sources(models),
+    )
+    return _digest(files)
+
+
+class _Source(NamedTuple):
+    """A file, how it is called in the hash, and what changes when its content does."""
+
+    name: str
+    path: str
+    changed_ns: tuple[int, int]
+    size: int
+    inode: int
+
+
+def _sources(place: Path, without: Path | None = None) -> Iterator[_Source]:
+    """The Python files below `place` in order, but those below `without`."""
+    found = []
+    for folder, folders, names in os.walk(place):
+        folders[:] = [
+            name
+            for name in folders
+            if name != "__pycache__" and os.path.join(folder, name) != str(without)
+        ]
+        found += [
+            os.path.join(folder, name)
+            for name in names
+            if name.endswith(".py") and not name.startswith("mutants_")
+        ]
+    for path in sorted(found):
+        facts = os.stat(path)
+        name = place.name + path.removeprefix(str(place)).replace(os.sep, "/")
+        changed_ns = (facts.st_mtime_ns, facts.st_ctime_ns)
+        yield _Source(name, path, changed_ns, facts.st_size, facts.st_ino)
+
+
+@functools.lru_cache(maxsize=16)
+def _digest(files: tuple[_Source, ...]) -> str:
+    """Read again only when a file has changed: every job of a cohort asks."""
     digest = hashlib.sha256()
-    for place, files in (
-        (grader, own),
-        (suites, suites.rglob("*.py")),
-        (models, models.rglob("*.py")),
-    ):
-        for file in sorted(file for file in files if not file.name.startswith("mutants_")):
-            content = file.read_bytes()
-            head = f"{place.name}/{file.relative_to(place).as_posix()}\0{len(content)}\0"
-            digest.update(head.encode() + content)
+    for file in files:
+        content = Path(file.path).read_bytes()
+        digest.update(f"{file.name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 

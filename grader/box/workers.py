@@ -49,8 +49,8 @@ class Workshop:
     besides its own: installed packages for a capstone that allows them, the source of `meridian`
     when that is what is judged. `preload` are loaded before a worker starts: numerical libraries,
     which need much address space, so that real memory alone is limited. `boxes` are
-    boxes that run already, made for `code`; `runtime` the worker's own code, where it was prepared
-    before. `close` ends whatever was started.
+    boxes that run already, made for `code`, and end with whoever lent them; `runtime` the worker's
+    own code, where it was prepared before. `close` ends whatever was started here.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Workshop:
         self._whose = whose
         self._preload = preload
         self._boxes = boxes
+        self._lent = boxes is not None
         self._uid = spare_uid() if boxes is None else boxes.plan.uid
         self._parking = Parking()
         self._others: list[Workshop] = []
@@ -194,7 +195,7 @@ class Workshop:
         """End all workers and boxes; their scratch folders go too. Closing twice is harmless."""
         for other in self._others:
             other.close()
-        if self._boxes is not None and not self._boxes.closed:
+        if self._boxes is not None and not self._lent and not self._boxes.closed:
             self._boxes.close()
             remove_tree(self._boxes.plan.scratch)
 
