@@ -31,7 +31,7 @@ def families() -> dict[str, list[str]]:
 
 
 def built() -> list[str]:
-    tree = ast.parse((HERE / "uploads" / "test_built.py").read_text())
+    tree = ast.parse((HERE / "intake" / "uploads" / "test_built.py").read_text())
     (table,) = (
         node.value
         for node in tree.body

@@ -20,7 +20,7 @@ from grader.notebooks.salvage import Cell, Salvaged, read_notebook
 
 HERE = Path(__file__).parent
 KEY = "database/01-storage"
-MASTER = HERE.parents[1] / "solutions" / KEY / "capstone.ipynb"
+MASTER = HERE.parents[2] / "solutions" / KEY / "capstone.ipynb"
 
 
 def _load(path: Path) -> Any:

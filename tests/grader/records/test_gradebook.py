@@ -24,7 +24,7 @@ from grader.report import CriterionReport, NotebookReport
 from meridian.academy.curriculum import Capstone, Criterion
 from tests.grader.test_report import KEY, make
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOY = Capstone(
     title="Toy",
     package="toy",

@@ -11,7 +11,7 @@ import pytest
 
 from grader.inside import landlock
 from tests.grader.conftest import need
-from tests.grader.test_confine import in_a_child
+from tests.grader.inside.test_confine import in_a_child
 
 VERSIONS = range(1, max(2, landlock.abi() + 1))
 

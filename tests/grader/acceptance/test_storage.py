@@ -21,10 +21,10 @@ from grader.report import CriterionReport, Report
 from meridian.academy.curriculum import load
 from meridian.academy.outcomes import NOT_JUDGED, shown_outcome
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEY = "database/01-storage"
 SOLUTION = ROOT / "solutions" / KEY
-ADAPTER = Path(__file__).parent / "adapters" / "database_01_storage"
+ADAPTER = Path(__file__).parents[1] / "adapters" / "database_01_storage"
 MEMORY = Path("/dev/shm")
 CAPSTONE = load(ROOT).capstone(KEY)
 

@@ -19,7 +19,7 @@ from grader.authoring import build as builder
 from grader.authoring.cutting import BuildError, check_api, cut_notebook, cut_source, public_api
 from meridian.academy.curriculum import UnknownKey, load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEY = "database/01-storage"
 HERE = Path("page.py")
 

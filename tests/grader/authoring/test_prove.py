@@ -342,7 +342,7 @@ def test_a_killed_process_is_named() -> None:
 PARENT = """
 import os, signal, sys, time
 from grader.authoring.parallel import each
-from tests.grader.test_prove import pid_and_wait
+from tests.grader.authoring.test_prove import pid_and_wait
 if __name__ == "__main__":
     for _ in each(pid_and_wait, [sys.argv[1]] * 2, 2):
         pass
@@ -359,7 +359,7 @@ def test_workers_end_with_whoever_started_them(tmp_path: Path) -> None:
     script, pids = tmp_path / "parent.py", tmp_path / "pids"
     script.write_text(PARENT)
     pids.mkdir()
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     parent = subprocess.Popen([sys.executable, str(script), str(pids)], env=environment, cwd=root)
     try:

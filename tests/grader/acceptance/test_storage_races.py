@@ -12,7 +12,7 @@ from grader.authoring.mutants import Variant
 from grader.job import JobSpec, run_one
 from grader.report import CriterionReport, Report
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEY = "database/01-storage"
 SOLUTION = ROOT / "solutions" / KEY
 

@@ -15,7 +15,7 @@ import pytest
 from grader.judging.drawing import configured
 from meridian.academy.curriculum import Criterion
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HEAD = "from hypothesis import strategies as st\nfrom grader.judging.properties import values\n"
 MARK = "@pytest.mark.criterion('1', points=100)\n"
 

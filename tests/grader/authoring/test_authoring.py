@@ -11,7 +11,7 @@ from grader.authoring.build import build
 from grader.authoring.prove import prove
 from meridian.academy.curriculum import load
 
-PAGE = Path(__file__).parents[2] / "docs" / "grader" / "authoring.md"
+PAGE = Path(__file__).parents[3] / "docs" / "grader" / "authoring.md"
 KEY = "python/01-sums"
 FILE = re.compile(r"^`(?P<name>[^`]+)`:\n\n```\w+\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -26,6 +26,7 @@ from grader.judging.transcript import Draws, Event, Fault, Thing, Transcript
 from meridian.academy.curriculum import Criterion
 from meridian.academy.outcomes import replay_id
 from meridian.academy.replaying import last_call
+from tests.grader.conftest import HONEST
 
 TIMEOUT_S = 60
 CRITERION = "@pytest.mark.criterion('1', points=100)\n"
@@ -148,7 +149,7 @@ def test_a_replay_fails_as_the_test_did_and_holds_once_it_is_mended(
     if case.status == 1:
         assert "As expected now" not in said
     (tmp_path / "honest" / "toy").mkdir(parents=True)
-    source = (Path(__file__).parent / "toy" / "honest.py").read_text()
+    source = HONEST.read_text()
     (tmp_path / "honest" / "toy" / "__init__.py").write_text(source)
     status, said = run(program, tmp_path / "honest", tmp_path / "place")
     assert status == case.right, said

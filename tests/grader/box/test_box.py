@@ -334,7 +334,7 @@ workshop._running().plan  # everything but the start
 print("ready", flush=True)
 Submission(workshop, "lab").module()
 """
-    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    path = os.pathsep.join([str(Path(__file__).parents[3]), *filter(None, sys.path)])
     judge = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
