@@ -12,8 +12,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import shutil
-import sys
 import tempfile
 import time
 from contextlib import AbstractContextManager
@@ -22,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from grader.box import Box, BoxUnavailable, detect, open_box
+from grader.box import detect
 from grader.box.files import remove_tree
-from grader.box.pool import Lease, Shape
-from grader.box.workers import Workshop, library_folders
+from grader.box.pool import Lease
+from grader.box.workers import Workshop
 from grader.errors import RemoteError, WorkerLost, WrongType
 from grader.feedback import feedback_html
 from grader.intake.audit import audit
@@ -45,6 +43,7 @@ from grader.report import (
 )
 from grader.scoring import score
 from grader.scrub import scrubber
+from grader.sides import Sides, box_for, shape_of
 from grader.software import grader_digest, software
 from grader.spec import JobSpec, complete, draw_seed
 
@@ -53,8 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JobSpec", "grader_digest", "run_one"]
 
-_SLOW = ("numpy", "numba")
-
 
 def run_one(spec: JobSpec) -> Report:
     """Judge one submission; write ``report.json``, ``feedback.html`` and plots to ``spec.out``.
@@ -62,8 +59,8 @@ def run_one(spec: JobSpec) -> Report:
     Raises `BoxUnavailable`, `SuiteError`, `UnknownKey`, `ValueError` for a bad spec, `OSError`.
     """
     job = _Job(complete(spec))
-    if spec.pool is not None and job.box is not None:
-        with spec.pool.take(job.shape(job.box)) as job.lease:
+    if job.spec.pool is not None and job.box is not None:
+        with job.spec.pool.take(shape_of(job.spec, job.box)) as job.lease:
             return job.run(job.lease.work)
     work = Path(tempfile.mkdtemp(prefix="meridian-job-"))
     try:
@@ -86,7 +83,7 @@ class _Job:
         self.seed = spec.seed or draw_seed(
             spec.key, spec.learner, spec.attempt, spec.capstone, spec.mode
         )
-        self.box: Box | None = None if spec.box == "none" else _permitted(spec)
+        self.box = box_for(spec)
         self.at = ("", 0, 0)  # the stage, how many of its parts are done, of how many
         self.race = Race(self.seed, lambda name: self.say("benchmark", name), history=spec.history)
         self.quiet = Quiet(on_wait=lambda said: self.say(self.at[0], said))
@@ -109,18 +106,18 @@ class _Job:
         try:
             code = self.collect(work)
             self.audit(code)
-            with contextlib.closing(self.workshop(code, work)) as workshop:
-                self.quiet.on_waited = workshop.extend
-                with self.quiet.working(), self.open_notebook(workshop) as notebook:
-                    self.probe(workshop)
+            with contextlib.closing(self.sides(code, work)) as sides:
+                self.quiet.on_waited = sides.extend
+                with self.quiet.working(), self.open_notebook(sides.submission) as notebook:
+                    self.probe(sides.submission)
                     if notebook is not None and self.refusal is None:
                         notebook.launch()
                     if mode != "bench":
-                        self.acceptance(workshop, work)
+                        self.acceptance(sides)
                     if notebook is not None:
-                        self.run_notebook(notebook, workshop)
+                        self.run_notebook(notebook, sides.submission)
                 if mode != "check" and self.spec.races:
-                    self.benchmark(workshop, work)
+                    self.benchmark(sides)
         except SubmissionRefused as error:
             self.refusal, self.judged = ("refused", str(error)), False
         self.say("report", "")
@@ -149,6 +146,17 @@ class _Job:
             allowed = self.capstone.allowed_imports
             audit(code, self.collected.files, self.capstone.package, allowed)
 
+    def sides(self, code: Path, work: Path) -> Sides:
+        return Sides(
+            self.spec,
+            code,
+            work,
+            box=self.box,
+            seed=self.seed,
+            deadline=self.deadline,
+            boxes=None if self.lease is None else self.lease.boxes,
+        )
+
     def probe(self, workshop: Workshop) -> None:
         """Import the package once, so that one cause is told once and not by every test.
 
@@ -164,17 +172,19 @@ class _Job:
         finally:
             submission.close()
 
-    def acceptance(self, workshop: Workshop, work: Path) -> None:
-        chosen = [*self.capstone.criteria, *self.capstone.bonus]
-        self.judge("acceptance", [c.id for c in chosen if not c.benchmark], workshop, work)
+    def criteria(self, *, benchmark: bool) -> list[str]:
+        chosen = (*self.capstone.criteria, *self.capstone.bonus)
+        return [criterion.id for criterion in chosen if criterion.benchmark == benchmark]
 
-    def benchmark(self, workshop: Workshop, work: Path) -> None:
-        chosen = [*self.capstone.criteria, *self.capstone.bonus]
-        raced = [c.id for c in chosen if c.benchmark]
+    def acceptance(self, sides: Sides) -> None:
+        self.judge("acceptance", self.criteria(benchmark=False), sides)
+
+    def benchmark(self, sides: Sides) -> None:
+        raced = self.criteria(benchmark=True)
         self.at = ("benchmark", 0, 0)  # where it waits, if it does
         alone = raced and self.refusal is None
         with self.quiet.alone() if alone else contextlib.nullcontext():
-            self.judge("benchmark", raced, workshop, work)
+            self.judge("benchmark", raced, sides)
         self.benchmarks = self.race.finish(self.spec.out)
 
     def open_notebook(self, workshop: Workshop) -> AbstractContextManager[NotebookRun | None]:
@@ -202,18 +212,17 @@ class _Job:
         judged = self.spec.mode == "submit" and self.spec.notebook and self.box
         return not judged or self.notebook.outcome == "passed"
 
-    def judge(self, stage: str, criteria: list[str], workshop: Workshop, work: Path) -> None:
+    def judge(self, stage: str, criteria: list[str], sides: Sides) -> None:
         self.say(stage, "")
         if self.refusal is not None or not criteria:
             return
-        peers, reference = self.peers(workshop, work), self.reference(workshop, work)
-        self.race.workshops = [side for side in (workshop, peers, reference) if side is not None]
+        self.race.workshops = sides.all()
         judge = Judge(
             package=self.capstone.package,
-            workshop=workshop,
-            peers=peers,
-            peer_module=self.peer_module,
-            reference=reference,
+            workshop=sides.submission,
+            peers=sides.peers,
+            peer_module=sides.peer_module,
+            reference=sides.reference,
             seed=self.seed,
             race=self.race,
             selected=frozenset(criteria),
@@ -226,75 +235,6 @@ class _Job:
         self.details += [
             f"{name}: {v.outcome}\n{v.detail}\n" for name, v in judge.verdicts.items() if v.detail
         ]
-
-    # -- what the stages work with ---------------------------------------------------------------
-
-    def workshop(self, code: Path, work: Path) -> Workshop:
-        extra, hidden = self.libraries()
-        return Workshop(
-            code,
-            work,
-            box=self.box,
-            limits=self.spec.limits,
-            seed=self.seed,
-            deadline=self.deadline,
-            extra=extra,
-            hidden=hidden,
-            preload=self.preload,
-            boxes=None if self.lease is None else self.lease.boxes,
-        )
-
-    def libraries(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        """Folders the submission may import from, and what in them must not be found."""
-        folders = library_folders()
-        if self.spec.trusted:
-            return (*folders, Path(__file__).parents[1]), ()
-        third_party = set(self.capstone.allowed_imports) - set(sys.stdlib_module_names)
-        # An installed copy of what is to be written, and of the suites.
-        hidden = (folder / name for folder in folders for name in ("meridian", "grader"))
-        return (folders if third_party else ()), tuple(hidden)
-
-    @property
-    def preload(self) -> tuple[str, ...]:
-        """Libraries that are slow to load, and allowed."""
-        allowed = set(_SLOW) if self.spec.trusted else set(self.capstone.allowed_imports)
-        return tuple(name for name in _SLOW if name in allowed)
-
-    def shape(self, box: Box) -> Shape:
-        """What a box in reserve must have to serve this job."""
-        extra, hidden = self.libraries()
-        return Shape(
-            tier=box.tier,
-            limits=self.spec.limits,
-            libraries=extra,
-            hidden=hidden,
-            preload=self.preload,
-        )
-
-    @property
-    def peer_module(self) -> str:
-        return f"peer_{self.suite.stem.removeprefix('test_')}"
-
-    def peers(self, workshop: Workshop, work: Path) -> Workshop | None:
-        """The suite's peer file, ``peer_storage.py`` beside ``test_storage.py``, in its own box."""
-        source = self.suite.with_name(f"{self.peer_module}.py")
-        if not source.exists():
-            return None
-        folder = work / "peers"
-        folder.mkdir(exist_ok=True)
-        shutil.copyfile(source, folder / source.name)
-        return workshop.other(folder, library_folders(), whose="the grader's own peer: ")
-
-    def reference(self, workshop: Workshop, work: Path) -> Workshop | None:
-        """The model answer's package in a box of its own: no other box can see it."""
-        source = self.spec.solution and self.spec.solution / self.capstone.package
-        if source is None or not source.is_dir():
-            return None
-        folder = work / "reference"
-        if not folder.exists():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, folder / self.capstone.package, ignore=ignored)
-        return workshop.other(folder, (), whose="the grader's model answer: ")
 
     def say(self, stage: str, message: str, done: int = 0, total: int = 0) -> None:
         """Tell how far a stage is; without numbers, as far as it was. A total of 0 is unknown."""
@@ -353,16 +293,3 @@ class _Job:
         if self.spec.trusted:
             write_file(out / "judge.log", "\n".join(self.details).encode(errors="backslashreplace"))
         report.write(out / "report.json")
-
-
-def _permitted(spec: JobSpec) -> Box:
-    """The box for this job. Without walls, only the learner's own work may be judged."""
-    box = open_box(spec.box)
-    if box.tier == "rlimits" and spec.learner != "local" and not spec.trusted:
-        best = detect()
-        raise BoxUnavailable(
-            "bwrap",
-            best.reason or "rlimits was asked for",
-            best.fix or "Ask for bwrap or landlock.",
-        )
-    return box

@@ -29,9 +29,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     judged system included: for judging `meridian` itself. `seed` replays a report's seed. Without
     `races` a submission is judged as one, but for its benchmarks. `keep` is the folder of a
     `SubmissionStore` that gets the very files that are judged. `history` are the learner's earlier
-    races, for the plots alone. `pool` has boxes that run already. The last six
-    default to what the course index and the lab's folder say about `capstone`; `solution` holds
-    the model answer that benchmarks race as well.
+    races, for the plots alone. `pool` has boxes that run already. `limits` are widened by what the
+    capstone's entry asks for (`network`). The last five default to what the course index and the
+    lab's folder say about `capstone`; `solution` holds the model answer that benchmarks race as
+    well.
     """
 
     capstone: str
@@ -65,8 +66,15 @@ def complete(spec: JobSpec) -> JobSpec:
         raise ValueError(f"Expected mode 'submit', 'check' or 'bench', got {spec.mode!r}")
     if spec.box == "none" and not spec.trusted:
         raise ValueError("Only trusted code may run without a box")
-    if None not in (spec.definition, spec.suite, spec.key):
-        return spec
+    if None in (spec.definition, spec.suite, spec.key):
+        spec = _from_index(spec)
+    assert spec.definition is not None
+    network = spec.limits.network or spec.definition.network
+    limits = msgspec.structs.replace(spec.limits, network=network)
+    return msgspec.structs.replace(spec, limits=limits)
+
+
+def _from_index(spec: JobSpec) -> JobSpec:
     root = lab_root()
     course = load(root)
     module = (

@@ -180,6 +180,16 @@ criteria = [{ id = "1", title = "t", points = 60 }, { id = "2", title = "t", poi
         ("points = 40", "points = 0", "expected 100"),
         ('package = "p"', 'pakage = "p"', "unknown field `pakage`"),
         ('package = "p"', "", "needs a package and criteria"),
+        ('"p"', '"p"\nnetwork = "yes"', r"Expected `bool`, got `str` - at `.*capstone.network`"),
+        ('"p"', '"p"\nallowed_imports = ["os", "os"]', "allowed import 'os' is listed 2 times"),
+        ('"p"', '"p"\nallowed_imports = ["num-py"]', "'num-py' is no name of a module, like 'os'"),
+        ('"p"', '"p"\nallowed_imports = ["os."]', "'os.' is no name of a module"),
+        ('"p"', '"p"\nallowed_imports = ["p.x"]', "'p.x' is the package itself"),
+        (
+            '"p"',
+            '"p"\nallowed_imports = ["meridian.clock"]',
+            "'meridian.clock' is hidden from submissions. Allow the standard library and installed",
+        ),
         ('{ topic = "a", title = "A" }', "", "has no lesson"),
         ('slug = "01-first"', 'slug = "../first"', "is not made of lower-case letters"),
         ('topic = "a"', 'topic = "A b"', "is not made of lower-case letters"),
@@ -196,6 +206,16 @@ def test_a_wrong_index_is_refused(tmp_path: Path, old: str, new: str, complaint:
         load(tmp_path)
     assert isinstance(caught.value, ValueError)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_what_a_capstones_code_may_use_is_in_its_entry(tmp_path: Path) -> None:
+    (tmp_path / "curriculum.toml").write_text(GOOD)
+    plain = load(tmp_path).capstone("one/01-first")
+    assert (plain.network, plain.third_party) == (False, ())
+    more = '"p"\nnetwork = true\nallowed_imports = ["os.path", "numpy.linalg", "numpy", "anyio"]'
+    (tmp_path / "curriculum.toml").write_text(GOOD.replace('"p"', more))
+    wider = load(tmp_path).capstone("one/01-first")
+    assert (wider.network, wider.third_party) == (True, ("anyio", "numpy"))
 
 
 def test_binary_junk_is_refused(tmp_path: Path) -> None:

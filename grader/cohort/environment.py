@@ -48,13 +48,13 @@ def environment(capstone: str) -> Environment:
     root = lab_root()
     module = load(root).module(capstone)
     suite = root / module.acceptance
-    third_party = set(module.capstone.allowed_imports) - set(sys.stdlib_module_names)
+    packages = sorted({*_PACKAGES, *module.capstone.third_party})
     return Environment(
         grader=grader_digest(suite),
         course=_course(root / module.solution, msgspec.json.encode(module.capstone)),
         python=f"{sys.implementation.name} {platform.python_version()}",
         platform=f"{sys.platform} {platform.machine()}",
-        packages={name: _version(name) for name in sorted({*_PACKAGES, *third_party})},
+        packages={name: _version(name) for name in packages},
     )
 
 

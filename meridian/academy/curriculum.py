@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
+import sys
 import tomllib
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from meridian.academy.curriculum_checks import TOTAL_POINTS, problems
 from meridian.errors import MeridianError
 
 __all__ = [
+    "TOTAL_POINTS",
     "Capstone",
     "Criterion",
     "Curriculum",
@@ -35,9 +36,7 @@ __all__ = [
 ]
 
 INDEX_NAME = "curriculum.toml"
-TOTAL_POINTS = 100
 _RESEMBLES = 0.5  # "storage" is meant for "database/01-storage", "lol" for nothing
-_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class LabNotFound(MeridianError, FileNotFoundError):
@@ -100,7 +99,12 @@ class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Capstone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The project that ends a module. A planned module has only a title here."""
+    """The project that ends a module. A planned module has only a title here.
+
+    `allowed_imports` are modules of the standard library and installed packages, top-level
+    (``"os"``) or dotted, to allow just that module. With `network` it may open TCP and UDP
+    sockets, on loopback only.
+    """
 
     title: str
     package: str = ""
@@ -108,9 +112,16 @@ class Capstone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass_mark: int = 70
     bonus_cap: int = 0
     allowed_imports: tuple[str, ...] = ()
+    network: bool = False
     criteria: tuple[Criterion, ...] = ()
     bonus: tuple[Criterion, ...] = ()
     key: str = ""
+
+    @property
+    def third_party(self) -> tuple[str, ...]:
+        """The installed packages among `allowed_imports`, by their top-level names."""
+        names = {name.partition(".")[0] for name in self.allowed_imports}
+        return tuple(sorted(names - sys.stdlib_module_names))
 
 
 class Lesson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -270,7 +281,7 @@ def load(root: Path | None = None) -> Curriculum:
     except msgspec.ValidationError as error:
         raise CurriculumError(path, str(error)) from error
     tracks = tuple(_keyed(track) for track in index.tracks)
-    for problem in _problems(tracks):
+    for problem in problems(tracks):
         raise CurriculumError(path, problem)
     return Curriculum(root, tracks)
 
@@ -296,30 +307,3 @@ def _keyed(track: Track) -> Track:
             )
         )
     return msgspec.structs.replace(track, modules=tuple(modules))
-
-
-def _problems(tracks: tuple[Track, ...]) -> Iterable[str]:
-    """What the types cannot say: names that clash or are no path, points that do not add up."""
-    modules = [m for track in tracks for m in track.modules]
-    names = [t.slug for t in tracks] + [m.key for m in modules]
-    names += [f"{m.key}/{lesson.topic}" for m in modules for lesson in m.lessons]
-    for name, count in Counter(names).items():
-        if count > 1:
-            yield f"{name!r} is listed {count} times"
-        if not all(_SLUG.fullmatch(part) for part in name.split("/")):
-            yield f"{name!r} is not made of lower-case letters, digits and single hyphens"
-    for module in modules:
-        capstone = module.capstone
-        if not module.lessons:
-            yield f"{module.key} has no lesson"
-        if module.available and not (capstone.package and capstone.criteria):
-            yield f"{module.key} is available, so its capstone needs a package and criteria"
-        points = sum(c.points for c in capstone.criteria)
-        if capstone.criteria and points != TOTAL_POINTS:
-            yield f"{module.key}: criteria add up to {points} points, expected {TOTAL_POINTS}"
-        ids = Counter(c.id for c in (*capstone.criteria, *capstone.bonus))
-        for name, count in ids.items():
-            if count > 1:
-                yield f"{module.key}: criterion {name!r} is listed {count} times"
-        if any(c.points <= 0 for c in (*capstone.criteria, *capstone.bonus)):
-            yield f"{module.key}: a criterion must be worth more than 0 points"

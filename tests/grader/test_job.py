@@ -256,7 +256,8 @@ def test_strangers_are_not_judged_without_walls(toy: Any, monkeypatch: pytest.Mo
     found = (Detection("bwrap", "no bwrap", "Install it."), Detection("rlimits"))
     monkeypatch.setattr("grader.box.tiers.survey", lambda: found)
     monkeypatch.setattr("grader.box.tiers.detect", lambda: without)
-    monkeypatch.setattr("grader.job.detect", lambda: without)
+    for place in ("grader.job.detect", "grader.sides.detect"):
+        monkeypatch.setattr(place, lambda: without)
     submission = toy.submission()
     with pytest.raises(BoxUnavailable, match=r"no bwrap\. Install it\."):
         toy.judge(submission=submission, learner="somebody")
