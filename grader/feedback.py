@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from grader.feedback_style import STYLE
@@ -37,6 +38,7 @@ POLICY = (
 _IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
 _MAX_IMAGE_BYTES = 2 * 2**20
 _MAX_TEXT = 20_000
+_COMMAND = re.compile(r"\bmeridian [a-z]+ [\w/-]+")
 
 
 def visible(text: object) -> str:
@@ -73,10 +75,10 @@ def feedback_html(
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
         f"<title>{name}: feedback</title><style>{STYLE}</style></head><body>",
-        '<a class="skip" href="#criteria">Skip to the criteria</a>',
-        *_verdict(story, name),
+        *(['<a class="skip" href="#criteria">Skip to the criteria</a>'] if report.judged else []),
+        *_verdict(story, name, report.judged),
         "<main>",
-        *_criteria(story),
+        *(_criteria(story) if report.judged else ()),
         *_notebook(story.notebook),
         *_races(story.races, out),
         "</main>",
@@ -86,19 +88,27 @@ def feedback_html(
     return "\n".join(parts) + "\n"
 
 
-def _verdict(story: Story, name: str) -> Iterator[str]:
+def _verdict(story: Story, name: str, judged: bool) -> Iterator[str]:
     yield f'<header class="top"><h1>{name}</h1>'
+    facts = dict(story.facts)
+    whose = [facts["Capstone"]]
+    whose += [facts["Learner"]] if "Learner" in facts else []
+    whose += [f"attempt {facts['Attempt']}"] if "Attempt" in facts else []
+    yield f'<p class="soft">{visible(", ".join(whose))}</p>'
     sign = f'<span class="{_kind(story.outcome)}">{mark(story.outcome)}</span>'
     yield f'<p class="verdict">{sign} <strong>{visible(story.headline)}</strong></p>'
-    width = 100 * min(1.0, max(0.0, story.share))
-    yield (
-        f'<div class="bar" role="img" aria-label="{width:.0f} per cent of the points">'
-        f'<div style="width:{width:.1f}%"></div></div>'
-    )
+    if judged:
+        width = 100 * min(1.0, max(0.0, story.share))
+        yield (
+            f'<div class="bar" role="img" aria-label="{width:.0f} per cent of the points">'
+            f'<div style="width:{width:.1f}%"></div></div>'
+        )
     why = f"{story.why[:1].upper()}{story.why[1:]}." if story.why else story.rule
     for line in (why, story.cause, *story.notes):
         if line:
             yield f"<p>{visible(line)}</p>"
+    if story.advice:
+        yield f"<p><strong>Next:</strong> {_advice(story.advice)}</p>"
     yield "</header>"
 
 
@@ -120,10 +130,17 @@ def _criteria(story: Story) -> Iterator[str]:
     yield "</tbody></table></section>"
     if told:
         yield '<section aria-labelledby="told"><h2 id="told">What to look at</h2>'
+        waiting = [entry for entry in story.criteria if entry.id in told and _waits(entry)]
         for entry in story.criteria:
-            if entry.id in told:
+            if entry.id in told and entry not in waiting:
                 yield from _told(entry, told[entry.id])
+        yield from _waiting(waiting, told)
         yield "</section>"
+
+
+def _waits(entry: CriterionStory) -> bool:
+    """Whether all there is to tell is that another criterion comes first."""
+    return entry.outcome == "blocked" and not entry.by_hand
 
 
 def _has_more(entry: CriterionStory) -> bool:
@@ -139,8 +156,7 @@ def _told(entry: CriterionStory, number: int) -> Iterator[str]:
     yield f"<h3>{_name(entry)}</h3>"
     required = ", required" if entry.kind == "required" else ""
     yield f'<p class="soft">{_outcome(entry.outcome)}, {entry.points} points{required}</p>'
-    if entry.messages:
-        yield f"<pre>{_cut(chr(10).join(entry.messages))}</pre>"
+    yield from _messages(entry.messages)
     if entry.counterexample:
         yield f"<p>Smallest input that shows it:</p><pre>{_cut(entry.counterexample)}</pre>"
     if entry.replay:
@@ -148,8 +164,33 @@ def _told(entry: CriterionStory, number: int) -> Iterator[str]:
     if entry.by_hand:
         yield f"<p><strong>Marked by hand:</strong> {visible(entry.by_hand)}</p>"
     if entry.next:
-        yield f"<p><strong>Next:</strong> {visible(entry.next)}</p>"
+        yield f"<p><strong>Next:</strong> {_advice(entry.next)}</p>"
     yield "</article>"
+
+
+def _messages(messages: Sequence[str]) -> Iterator[str]:
+    """One thing that went wrong is a paragraph, several are a list."""
+    if len(messages) > 1:
+        yield f'<ul class="said">{"".join(f"<li>{_cut(line)}</li>" for line in messages)}</ul>'
+    elif messages:
+        yield f'<p class="said">{_cut(messages[0])}</p>'
+
+
+def _waiting(entries: Sequence[CriterionStory], told: Mapping[str, int]) -> Iterator[str]:
+    """What waits for another criterion, in one place: there is one thing to do about it."""
+    if not entries:
+        return
+    yield f'<article class="soft"><h3>{word("blocked").capitalize()}</h3>'
+    yield "<dl>"
+    for entry in entries:
+        said = "<br>".join(map(_cut, entry.messages))
+        yield f'<div id="told-{told[entry.id]}"><dt>{_name(entry)}</dt><dd>{said}</dd></div>'
+    yield f"</dl><p><strong>Next:</strong> {_advice(entries[0].next)}</p></article>"
+
+
+def _advice(text: str) -> str:
+    """`text` with the command in it marked as one, so that it is copied whole."""
+    return _COMMAND.sub(lambda found: f"<code>{found[0]}</code>", visible(text))
 
 
 def _notebook(notebook: NotebookStory | None) -> Iterator[str]:
@@ -158,14 +199,15 @@ def _notebook(notebook: NotebookStory | None) -> Iterator[str]:
     yield '<section aria-labelledby="notebook"><h2 id="notebook">Notebook</h2>'
     yield f"<p>{mark(notebook.outcome)} {visible(notebook.sentence)}</p>"
     if notebook.cells:
-        yield "<table><caption>Cells that did not run, or were repaired first</caption><thead><tr>"
+        yield '<table class="cells"><caption>Cells that did not run, or were repaired first'
+        yield "</caption><thead><tr>"
         yield '<th scope="col">Cell</th><th scope="col">Outcome</th>'
         yield '<th scope="col">What happened</th></tr></thead><tbody>'
         for cell in notebook.cells:
             repair = f"Repaired: {cell.repair}" if cell.repair else ""
             said = "\n".join(part for part in (repair, cell.message) if part)
             yield (
-                f'<tr><th scope="row">{visible(cell.id) or "(none)"}</th>'
+                f'<tr><th scope="row">{visible(cell.id) or "The file"}</th>'
                 f'<td>{_outcome(cell.outcome)}</td><td class="said">{_cut(said)}</td></tr>'
             )
         yield "</tbody></table>"

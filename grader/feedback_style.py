@@ -30,27 +30,31 @@ table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; color: var(--soft); font-size: .9rem; padding: 0 0 .25rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0;
   border-bottom: 1px solid var(--line); }
+th, td { overflow-wrap: break-word; }
 tbody th { font-weight: 400; } .points, td.number { white-space: nowrap; }
-.said { white-space: pre-wrap; }
+.said { white-space: pre-wrap; overflow-wrap: anywhere; } .cells td { min-width: 8rem; }
 article { border: 1px solid var(--line); border-left: .35rem solid var(--soft);
   border-radius: .35rem; padding: .6rem .8rem; margin: .75rem 0; }
 article.good, article.bad, article.soft { color: var(--ink); }
 article.good { border-left-color: var(--good); } article.bad { border-left-color: var(--bad); }
-article:target { outline: .15rem solid var(--link); }
+article:target, article div:target { outline: .15rem solid var(--link); }
 pre, code { font: .875rem/1.45 ui-monospace, SFMono-Regular, Menlo, monospace; }
 pre { background: var(--panel); padding: .5rem .7rem; border-radius: .3rem; margin: .4rem 0;
   white-space: pre-wrap; }
 code { background: var(--panel); padding: .1rem .3rem; border-radius: .2rem; user-select: all; }
+ul.said { margin: .4rem 0; padding: 0 0 0 1.2rem; } ul.said li { margin: 0 0 .3rem; }
 figure { margin: 1rem 0; } figcaption { margin: 0 0 .5rem; }
 img { max-width: 100%; height: auto; background: #ffffff; border-radius: .3rem; }
 footer { margin-top: 2.5rem; border-top: 1px solid var(--line); font-size: .9rem; }
-dl { margin: 0; } dl > div { display: flex; gap: .75rem; } dt { color: var(--soft);
-  flex: 0 0 6.5rem; } dd { margin: 0; min-width: 0; }
+dl { margin: 0; } dd { margin: 0; min-width: 0; } article dl > div { margin: .4rem 0; }
+article dd { color: var(--soft); } footer dl > div { display: flex; gap: .75rem; }
+footer dt { color: var(--soft); flex: 0 0 6.5rem; }
 @media (max-width: 30rem) {
   thead { position: absolute; left: -99rem; }
   tr { display: block; border-bottom: 1px solid var(--line); padding: .4rem 0; }
   th, td { display: block; border: 0; padding: .1rem 0; }
-  tbody th { font-weight: 600; }
+  tbody th { font-weight: 600; } tbody th .soft { font-weight: 400; } td.points { display: inline-block; padding-right: .75rem; }
+  td.points + td { display: inline-block; }
 }
 @media print {
   :root { --ink: #000000; --page: #ffffff; --line: #999999; --panel: #f3f5f7; --soft: #444444;

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from meridian.academy.curriculum import Capstone
-from meridian.academy.outcomes import progress_sentence, replay_id, was_judged
+from meridian.academy.outcomes import progress_sentence, replay_id, shown_outcome, was_judged
 from meridian.academy.races import describe
 from meridian.academy.story_words import BOXES, CAUSES, NEXT, STOPPED, mark, printable, word
 from meridian.academy.widgets.report import CriterionVerdict, Verdict
@@ -29,6 +29,9 @@ __all__ = [
     "tell",
     "word",
 ]
+
+
+_QUOTED = 120
 
 
 class HandMark(NamedTuple):
@@ -92,7 +95,7 @@ class RaceStory(NamedTuple):
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
     """All that is to be told. `outcome` is that of the whole, `why` what is missing to pass,
-    `cause` what stopped everything, `verify` a command."""
+    `cause` what stopped everything, `advice` what to do about that, `verify` a command."""
 
     title: str
     headline: str
@@ -102,6 +105,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     rule: str = ""
     notes: tuple[str, ...] = ()
     cause: str = ""
+    advice: str = ""
     criteria: tuple[CriterionStory, ...] = ()
     notebook: NotebookStory | None = None
     races: tuple[RaceStory, ...] = ()
@@ -128,6 +132,7 @@ def tell(
         rule=_rule(verdict, capstone),
         notes=tuple(_notes(verdict)),
         cause=f"{CAUSES.get(cause.outcome, STOPPED)} {cause.message}" if cause else "",
+        advice=NEXT.get(cause.outcome, "") if cause else "",
         criteria=tuple(
             _criterion(c, verdict, kinds, by_hand, told=c is cause) for c in verdict.criteria
         ),
@@ -153,6 +158,8 @@ def _counted(verdict: Verdict) -> list[CriterionVerdict]:
 
 def _whole(verdict: Verdict) -> str:
     """Nothing left to mend, something wrong, or nothing begun that could be right or wrong."""
+    if not verdict.judged:
+        return "not_run"
     shown = {c.shown for c in _counted(verdict)}
     good = verdict.passed if verdict.mode == "submit" else shown == {"passed"}
     if good:
@@ -202,8 +209,13 @@ def _notebook_trouble(verdict: Verdict) -> str:
         return "does not run from top to bottom"
     where = f" in cell {bad[0].id!r}" if bad[0].id else ""
     lines = bad[0].message.strip().splitlines()
-    said = f" ({lines[-1]})" if lines else ""
+    said = f" ({_short(lines[-1])})" if lines else ""
     return f"does not run from top to bottom{where}{said}"
+
+
+def _short(line: str) -> str:
+    """As much of `line` as fits into a sentence; the whole stands with its cell."""
+    return line if len(line) <= _QUOTED else f"{line[:_QUOTED].rstrip()} ..."
 
 
 def _rule(verdict: Verdict, capstone: Capstone | None) -> str:
@@ -272,7 +284,7 @@ def _notebook(verdict: Verdict) -> NotebookStory | None:
     if notebook.outcome == "not_run":
         return None
     told = tuple(
-        CellStory(cell.id, cell.outcome, cell.message, cell.repair)
+        CellStory(cell.id, shown_outcome(cell.outcome, cell.message), cell.message, cell.repair)
         for cell in notebook.cells
         if cell.repair or cell.message or cell.outcome not in ("passed", "not_run")
     )

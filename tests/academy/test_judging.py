@@ -201,7 +201,7 @@ def test_submissions_are_numbered_and_kept(
     fake.outcomes.update({"3": "timeout", "5": "crashed"})
     first = meridian("submit", MODULE)
     assert first.status == 1
-    assert "Not passed: 60 of 100 points; 70 points and every required criterion" in first.out
+    assert "Not passed: 60 of 100 points\n70 points and every required criterion" in first.out
     fake.outcomes.update({"3": "passed", "5": "passed"})
     second = meridian("submit", MODULE)
     assert second.status == 0

@@ -77,8 +77,11 @@ def _known(report: Path | None) -> list[Replay]:
 
 
 def _list(known: list[Replay]) -> None:
+    wide = max((len(entry.criterion) for entry in known), default=0)
     for entry in known:
-        print(f"{entry.id}  {entry.capstone}  {entry.criterion}  {entry.title}")
+        print(f"{entry.id}  {entry.capstone}  {entry.criterion:<{wide}}  {entry.title}")
+    if known and sys.stdout.isatty():
+        print(f"See one happen: meridian replay {known[0].id}")
     if not known:
         print("Nothing to replay: no report has a failure that was recorded.")
 

@@ -38,27 +38,32 @@ def print_verdict(
     facts = {**(report.get("environment") or {}), "mode": mode}
     verdict, _ = load_verdict({**report, "environment": facts})
     story = tell(verdict, module.capstone)
-    why = f"; {story.why}" if story.why else ""
-    out.print(_plain(f"{story.headline}{why}"), style="bold", soft_wrap=True)
+    _wrapped(out, story.headline, style="bold")
+    if story.why:
+        _wrapped(out, f"{story.why[:1].upper()}{story.why[1:]}.")
     for note in story.notes:
-        out.print(_plain(note), soft_wrap=True)
+        _wrapped(out, note)
+    out.print()
     if story.cause:
-        out.print(_plain(f"\n{story.cause}"))
+        _wrapped(out, story.cause)
+        _wrapped(out, story.advice)
     else:
         _print_criteria(out, mode, story)
     _print_repairs(out, story.notebook)
     out.print()
-    for line in race_lines(report.get("benchmarks") or (), folder):
+    races = tuple(race_lines(report.get("benchmarks") or (), folder))
+    if races:
+        out.print("Benchmarks", style="bold")
+    for line in races:
         out.print(line, markup=False, soft_wrap=True)
+    if races:
+        out.print()
     judged = f"Judged in box {verdict.box!r}, seed {verdict.seed}."
     feedback = folder / "feedback.html"
     page = feedback if feedback.exists() else folder / "report.json"
-    for line in (
-        judged,
-        f"Feedback: {page}",
-        f"Next:     {_next_command(mode, module, report, step)}",
-    ):
+    for line in (judged, f"Feedback: {page}"):  # whole, to be copied
         out.print(_plain(line), soft_wrap=True)
+    _wrapped(out, _next_command(mode, module, report, step), "Next:     ")
 
 
 def _print_criteria(out: Console, mode: str, story: Story) -> None:
@@ -72,7 +77,7 @@ def _print_criteria(out: Console, mode: str, story: Story) -> None:
             _print_story(out, criterion)
     for criterion in story.criteria:
         if criterion.by_hand and not criterion.missed:
-            out.print(_plain(f"{criterion.id}  marked by hand: {criterion.by_hand}"))
+            _wrapped(out, f"marked by hand: {criterion.by_hand}", f"{criterion.id}  ")
 
 
 def _table(criteria: Sequence[CriterionStory]) -> Any:
@@ -100,19 +105,18 @@ def _table(criteria: Sequence[CriterionStory]) -> Any:
 
 def _print_story(out: Console, criterion: CriterionStory) -> None:
     """Why a criterion was not met, the smallest input that shows it, and what to do."""
-    from rich.padding import Padding
-
     out.print()
-    out.print(_plain(f"{criterion.id}  {criterion.title}"), style="bold")
-    if criterion.messages:
-        out.print(Padding(_plain("\n".join(criterion.messages)), (0, 0, 0, 3)))
+    _wrapped(out, f"{criterion.id}  {criterion.title}", style="bold")
+    bullet = "   - " if len(criterion.messages) > 1 else "   "
+    for message in criterion.messages:
+        _wrapped(out, message, bullet)
     if criterion.counterexample:
         out.print("   Smallest input that shows it:")
-        out.print(Padding(_plain(criterion.counterexample), (0, 0, 0, 6)))
+        _wrapped(out, criterion.counterexample, "      ")
     if criterion.replay:
         out.print(_plain(f"   See it happen: {criterion.replay}"), soft_wrap=True)
     if criterion.by_hand:
-        out.print(Padding(_plain(f"Marked by hand: {criterion.by_hand}"), (0, 0, 0, 3)))
+        _wrapped(out, f"Marked by hand: {criterion.by_hand}", "   ")
 
 
 def _print_repairs(out: Console, notebook: NotebookStory | None) -> None:
@@ -129,6 +133,19 @@ def race_lines(races: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[str
         yield printable(describe(race))
         if race["plot"] and race["plot"] not in (later["plot"] for later in races[i + 1 :]):
             yield printable(f"   {folder / race['plot']}")
+
+
+def _wrapped(out: Console, text: str, first: str = "", style: str = "") -> None:
+    """Print `text` after `first`; what is folded on a terminal goes on under its beginning.
+
+    In a file each line stays whole, to be searched, and nothing is filled up with blanks.
+    """
+    room = max(20, out.width - len(first))
+    lines = _plain(text).wrap(out, room) if out.is_terminal else _plain(text).split()
+    for line in lines:
+        line.rstrip()
+        out.print(_plain(first) + line, style=style, soft_wrap=True)
+        first = " " * len(first)
 
 
 def _plain(text: str) -> Any:
