@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from grader.box.reserve import RESERVE
 from meridian.errors import MeridianError
 
 __all__ = ["ProcessLost", "each"]
@@ -42,8 +43,11 @@ def each(
     if workers < 1:
         raise ValueError(f"Expected at least 1 worker, got {workers}")
     if workers == 1 or len(items) < 2:
-        for i, item in enumerate(items):
-            yield i, function(item)
+        try:
+            for i, item in enumerate(items):
+                yield i, function(item)
+        finally:
+            RESERVE.close()  # what `function` may have kept for the next item
         return
     pool = ProcessPoolExecutor(
         min(workers, len(items)),

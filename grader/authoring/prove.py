@@ -24,6 +24,7 @@ from grader.authoring.build import write_exercise
 from grader.authoring.cutting import BuildError
 from grader.authoring.mutants import MutantError, Proof, Variant, load_proof
 from grader.authoring.parallel import each
+from grader.box.reserve import RESERVE
 from grader.job import JobSpec, run_one
 from grader.report import CriterionReport, Mode, Report
 from meridian.academy.curriculum import Capstone, lab_root, load
@@ -179,7 +180,7 @@ def carry_out(order: Order) -> Finding:
     with tempfile.TemporaryDirectory(prefix="meridian-proof-") as work:
         try:
             folder = _submission(order, Path(work) / "submission")
-            with _constants(order.constants):
+            with _constants(order.constants), RESERVE.lent(racing=order.races) as pool:
                 report = run_one(
                     JobSpec(
                         capstone=order.capstone,
@@ -188,6 +189,7 @@ def carry_out(order: Order) -> Finding:
                         mode=order.mode,
                         races=order.races,
                         box=order.box,
+                        pool=pool,
                         trusted=order.box == "none",
                         seed=order.seed,
                         key=_KEY,

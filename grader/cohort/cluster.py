@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from grader.box.reserve import RESERVE
 from grader.cohort.crew import STOP_S, Ended
 from grader.cohort.errors import ClusterError, OtherGrader, WorkersKilled
 from grader.cohort.queue import Lane
@@ -31,9 +32,13 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def judge_on_worker(task: bytes, packed: bytes | None, secret: bytes) -> bytes:
-    """What runs on a Dask worker: one job at a time in each process, whatever its threads."""
-    with _ONE_AT_A_TIME:
-        return judge(msgspec.json.decode(task, type=Task), packed, secret)
+    """What runs on a Dask worker: one job at a time in each process, whatever its threads.
+
+    A box waits there for the next job, but for a race.
+    """
+    asked = msgspec.json.decode(task, type=Task)
+    with _ONE_AT_A_TIME, RESERVE.lent(racing=asked.lane == "races") as pool:
+        return judge(asked, packed, secret, pool)
 
 
 class Cluster:

@@ -18,6 +18,7 @@ import msgspec
 
 from grader.authoring.parallel import each
 from grader.box import open_box
+from grader.box.reserve import RESERVE
 from grader.job import JobSpec, grader_digest, run_one
 from grader.records.gradebook import Gradebook
 from grader.records.gradebook_reader import Attempt, GradebookReader
@@ -227,8 +228,9 @@ def _judge(order: _Order) -> Report | StoreError:
             folder = SubmissionStore(order.store).take(order.sha256, Path(work) / "submission")
         except StoreError as error:
             return error
-        spec = msgspec.structs.replace(order.spec, submission=folder, out=Path(work) / "out")
-        report = run_one(spec)
+        own = {"submission": folder, "out": Path(work) / "out"}
+        with RESERVE.lent(racing=order.spec.races) as pool:
+            report = run_one(msgspec.structs.replace(order.spec, **own, pool=pool))
         if order.cached_at is not None:
             report.write(order.cached_at)
         return report

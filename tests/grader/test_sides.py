@@ -15,7 +15,7 @@ from grader.report import Report
 from grader.sides import libraries_of, shape_of
 from grader.spec import complete
 from meridian.academy.curriculum import Capstone, Criterion
-from tests.grader.conftest import KEY, Toy
+from tests.grader.conftest import Toy
 
 LIMITS = Limits(question_s=40, start_s=60, job_s=240)
 
@@ -113,7 +113,7 @@ def judging(toy: Toy, tmp_path: Path) -> Judging:
                     "definition": capstone,
                     "suite": home / "test_own.py",
                     "solution": solution,
-                    "key": KEY,
+                    "key": Toy.key,
                     "limits": LIMITS,
                     **more,
                 }
@@ -199,7 +199,7 @@ def spec_of(capstone: Capstone, **more: Any) -> JobSpec:
         out=Path("o"),
         definition=capstone,
         suite=Path("test_own.py"),
-        key=KEY,
+        key=Toy.key,
         **more,
     )
 

@@ -55,7 +55,8 @@ class Dask:
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "MERIDIAN_LAB": str(self.lab)},
+            # Elsewhere: what one that is killed leaves there is that machine's to sweep.
+            env={**os.environ, "MERIDIAN_LAB": str(self.lab), "TMPDIR": str(self.folder)},
         )
 
     def known(self) -> Any:
