@@ -20,11 +20,11 @@ from grader.limits import MIB, Limits
 from grader.races.quiet import FOLDER_VARIABLE
 from grader.report import Report
 from meridian.academy.curriculum import Capstone, Criterion
+from tests.grader.reports import KEY
 
 HERE = Path(__file__).parent
 SUITE = HERE / "toy" / "acceptance.py"
 HONEST = HERE / "toy" / "honest.py"
-KEY = b"k" * 32
 
 TOY = Capstone(
     title="Toy <b>capstone</b>",
@@ -61,6 +61,17 @@ from grader.races.race import timed
 """
 
 
+def toy_package(folder: Path, source: str = HONEST_ONLY, **others: str) -> Path:
+    """Write the package `toy` into the new `folder`: `source`, beside the honest solution."""
+    package = folder / "toy"
+    package.mkdir(parents=True)
+    shutil.copyfile(HONEST, package / "honest.py")
+    (package / "__init__.py").write_text(source)
+    for name, text in others.items():
+        (package / f"{name}.py").write_text(text)
+    return folder
+
+
 class Toy:
     """Judges submissions of the toy capstone inside `folder`."""
 
@@ -75,14 +86,7 @@ class Toy:
 
     def submission(self, source: str = HONEST_ONLY, **others: str) -> Path:
         """A folder whose package is `source`, with the honest solution beside it to build on."""
-        folder = self.folder / "submission"
-        package = folder / "toy"
-        package.mkdir(parents=True)
-        shutil.copyfile(HONEST, package / "honest.py")
-        (package / "__init__.py").write_text(source)
-        for name, text in others.items():
-            (package / f"{name}.py").write_text(text)
-        return folder
+        return toy_package(self.folder / "submission", source, **others)
 
     def judge(self, source: str = HONEST_ONLY, **settings: Any) -> Report:
         """The report on a submission with this package source; `settings` go to `JobSpec`."""

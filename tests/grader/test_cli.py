@@ -4,62 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from grader.cli import app
 from grader.report import read_report
-
-LAB = """
-[[tracks]]
-slug = "toys"
-title = "Toys"
-system = "Toys"
-summary = "Toys."
-
-[[tracks.modules]]
-slug = "01-toy"
-title = "Toy"
-summary = "A toy."
-available = true
-lessons = [{ topic = "one", title = "One" }]
-[tracks.modules.capstone]
-title = "Toy"
-package = "toy"
-pass_mark = 70
-allowed_imports = ["__future__", "collections", "typing"]
-criteria = [
-  { id = "1", title = "Adding", points = 40, required = true },
-  { id = "2", title = "Counting", points = 30 },
-  { id = "3", title = "Saving", points = 30 },
-]
-
-[[tracks.modules]]
-slug = "09-planned"
-available = false
-title = "Planned"
-summary = "Not built."
-lessons = [{ topic = "one", title = "One" }]
-[tracks.modules.capstone]
-title = "Planned"
-package = "planned"
-"""
+from tests.grader.conftest import TOY
+from tests.grader.labs import small_lab
 
 
 @pytest.fixture
 def lab(toy: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lab of its own, with the toy capstone as its only one."""
-    root = toy.folder / "lab"
-    suite = root / "grader" / "acceptance" / "toys" / "test_toy.py"
-    suite.parent.mkdir(parents=True)
-    shutil.copyfile(toy.suite, suite)
-    (root / "curriculum.toml").write_text(LAB)
-    monkeypatch.setenv("MERIDIAN_LAB", str(root))
-    return Path(root)
+    """A lab of its own, with the toy capstone and one that is planned."""
+    capstone = msgspec.structs.replace(TOY, allowed_imports=("__future__", "collections", "typing"))
+    lab = small_lab(
+        toy.folder / "lab", "toys/01-toy", capstone, toy.suite.read_text(), planned=["09-planned"]
+    )
+    monkeypatch.setenv("MERIDIAN_LAB", str(lab.root))
+    return lab.root
 
 
 def call(*arguments: object) -> Any:

@@ -20,30 +20,20 @@ from grader.authoring.mutants import Change, MutantError, Proof, Variant, load_p
 from grader.authoring.parallel import ProcessLost, each
 from grader.authoring.prove import orders, prove
 from grader.cli import app
+from meridian.academy import curriculum
+from tests.grader.labs import small_lab
 
 KEY = "toys/01-sums"
-INDEX = """
-[[tracks]]
-slug = "toys"
-title = "Toys"
-system = "Toys"
-summary = "Toys."
-[[tracks.modules]]
-slug = "01-sums"
-title = "Sums"
-summary = "Sums."
-available = true
-lessons = [{ topic = "one", title = "One" }]
-[tracks.modules.capstone]
-title = "Sums"
-package = "sums"
-allowed_imports = ["__future__"]
-criteria = [
-  { id = "1", title = "Adding", points = 60, required = true },
-  { id = "2", title = "Doubling", points = 40 },
-]
-bonus = [{ id = "extra", title = "Halving", points = 5 }]
-"""
+CAPSTONE = curriculum.Capstone(
+    title="Sums",
+    package="sums",
+    allowed_imports=("__future__",),
+    criteria=(
+        curriculum.Criterion("1", "Adding", 60, required=True),
+        curriculum.Criterion("2", "Doubling", 40),
+    ),
+    bonus=(curriculum.Criterion("extra", "Halving", 5),),
+)
 SOLUTION = '''"""Sums."""
 
 
@@ -103,16 +93,13 @@ class Capstone:
     """A capstone whose parts a test can spoil one by one."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.suite = root / "grader" / "acceptance" / "toys" / "test_sums.py"
-        self.suite.parent.mkdir(parents=True)
-        self.suite.write_text(SUITE)
+        lab = small_lab(root, KEY, CAPSTONE, SUITE)
+        self.root, self.suite = root, lab.suite
         self.mutants = self.suite.with_name("mutants_sums.py")
         self.mutants.write_text(MUTANTS)
-        self.answer = root / "solutions" / KEY / "sums" / "__init__.py"
+        self.answer = lab.solution / "sums" / "__init__.py"
         self.answer.parent.mkdir(parents=True)
         self.answer.write_text(SOLUTION)
-        (root / "curriculum.toml").write_text(INDEX)
 
     def problems(self, **more: Any) -> dict[str, str]:
         settings: dict[str, Any] = {"box": "none", "repeats": 2, "seed": "s", **more}

@@ -29,9 +29,10 @@ DEADLINE_S = 120
 class Dask:
     """A scheduler and workers, each a process, in a folder that holds nothing of the cohort."""
 
-    def __init__(self, folder: Path, lab: Path) -> None:
+    def __init__(self, folder: Path) -> None:
+        course = Cohort(folder)
         self.folder = folder
-        self.lab = lab
+        self.lab, self.suite = course.lab, course.suite
         self.workers: list[subprocess.Popen[bytes]] = []
         self.scheduler = self.start(
             "dask_scheduler",
@@ -108,8 +109,7 @@ def dask(cohort: Cohort) -> Iterator[Dask]:
     """A scheduler; its workers have the course in a lab of their own, without the cohort's key."""
     folder = cohort.folder / "elsewhere"
     folder.mkdir()
-    lab = Cohort(folder).lab
-    made = Dask(folder, lab)
+    made = Dask(folder)
     yield made
     made.close()
 
@@ -167,8 +167,7 @@ def test_a_scheduler_that_ends_stops_the_run_and_it_goes_on(cohort: Cohort, dask
 
 def test_a_worker_with_another_grader_judges_nothing(cohort: Cohort, dask: Dask) -> None:
     cohort.add("ann")
-    suite = dask.lab / "grader" / "acceptance" / "toys" / "test_toy.py"
-    suite.write_text(suite.read_text() + "\n# easier\n")
+    dask.suite.write_text(dask.suite.read_text() + "\n# easier\n")
     dask.add_worker()
     dask.wait_for_workers(1)
     with pytest.raises(Exception, match="differs from the coordinator in grader"):

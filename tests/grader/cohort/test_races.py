@@ -25,8 +25,11 @@ from grader.report import (
     read_report,
 )
 from meridian.academy.curriculum import Capstone, Criterion
-from tests.grader.cohort.toys import BROKEN, LAB, Cohort
+from tests.grader.cohort.toys import BROKEN, KEY, Cohort
+from tests.grader.cohort.toys import CAPSTONE as TOYS
 from tests.grader.conftest import SUITE
+from tests.grader.labs import index_of
+from tests.grader.reports import make
 
 RACE = '''
 
@@ -41,23 +44,24 @@ def test_race_bonus(submission: Submission) -> None:
     """Adding is very quick."""
     expect(submission.add(2, 2), 4, call="add(2, 2)")
 '''
-WITH_RACES = (
-    LAB.replace(
-        '{ id = "1", title = "Adding", points = 40, required = true },',
-        '{ id = "1", title = "Adding", points = 20, required = true },\n'
-        '  { id = "4", title = "Racing", points = 20, benchmark = true },',
-    ).rstrip()
-    + '\nbonus_cap = 5\nbonus = [{ id = "5", title = "More", points = 5, benchmark = true }]\n'
+WITH_RACES = msgspec.structs.replace(
+    TOYS,
+    criteria=(
+        Criterion("1", "Adding", 20, required=True),
+        Criterion("4", "Racing", 20, benchmark=True),
+        *TOYS.criteria[1:],
+    ),
+    bonus_cap=5,
+    bonus=(Criterion("5", "More", 5, benchmark=True),),
 )
 
 
 @pytest.fixture
 def racing(cohort: Cohort) -> Cohort:
     """The toy with a fifth of its points in a race."""
-    (cohort.lab / "curriculum.toml").write_text(WITH_RACES)
-    suite = cohort.lab / "grader" / "acceptance" / "toys" / "test_toy.py"
+    (cohort.lab / "curriculum.toml").write_text(index_of(KEY, WITH_RACES))
     text = SUITE.read_text().replace('criterion("1", points=40)', 'criterion("1", points=20)')
-    suite.write_text(text + RACE)
+    cohort.suite.write_text(text + RACE)
     return cohort
 
 
@@ -167,25 +171,16 @@ def report(
     outcomes: dict[str, tuple[Outcome, float]], notebook: Outcome = "passed", **more: Any
 ) -> Report:
     known = {c.id: c for c in (*CAPSTONE.criteria, *CAPSTONE.bonus)}
-    return Report(
-        capstone="t/1",
+    return make(
         score=0,
-        max_score=100,
-        bonus=0,
         passed=False,
-        box="bwrap",
-        seed="s",
-        submission_sha256="0",
         criteria=[
             CriterionReport(id=i, title=c.title, points=c.points, outcome=o, score=s)
             for i, c in known.items()
             for o, s in [outcomes.get(i, ("not_run", 0))]
         ],
         notebook=NotebookReport(outcome=notebook),
-        benchmarks=more.get("benchmarks", []),
-        environment={},
-        started_at="",
-        duration_s=1.5,
+        **more,
     )
 
 

@@ -154,15 +154,15 @@ def test_trouble_of_the_grader_is_nobodys_verdict(cohort: Cohort) -> None:
     """Three failures each, then a person; and when nothing works at all, the run stops."""
     for name in ("ann", "bob", "cid", "dan"):
         cohort.add(name)
-    suite = cohort.lab / "grader" / "acceptance" / "toys" / "test_toy.py"
-    suite.write_text("import pytest\n")
+    whole = cohort.suite.read_text()
+    cohort.suite.write_text("import pytest\n")
     with pytest.raises(CohortStopped, match="no submission could be judged: SuiteError"):
         cohort.run()
     told = [e for e in cohort.events if e["event"] == "trouble"]
     assert len(told) <= 12
     with book(cohort) as records:
         assert records.attempts() == []
-    suite.write_text((cohort.suite).read_text())
+    cohort.suite.write_text(whole)
     assert cohort.run().passed == 4
 
 
@@ -170,9 +170,8 @@ def test_one_that_cannot_be_judged_needs_a_person(cohort: Cohort) -> None:
     """The rest is graded; asking again tries again."""
     cohort.add("ann")
     cohort.add("bob", "from .honest import *\nMARK = 'stumble'\n")
-    suite = cohort.lab / "grader" / "acceptance" / "toys" / "test_toy.py"
-    whole = suite.read_text()
-    suite.write_text(
+    whole = cohort.suite.read_text()
+    cohort.suite.write_text(
         whole + "\n\n@pytest.fixture(autouse=True)\ndef stumble(submission):\n"
         "    try:\n        submission.MARK\n    except AttributeError:\n        return\n"
         "    pytest.exit('the suite stumbled')\n"
@@ -184,7 +183,7 @@ def test_one_that_cannot_be_judged_needs_a_person(cohort: Cohort) -> None:
     assert "SuiteError" in person.note
     told = [e for e in cohort.events if e["event"] == "trouble"]
     assert (told[-1]["tries"], told[-1]["state"]) == (3, "person")
-    suite.write_text(whole)
+    cohort.suite.write_text(whole)
     assert rows(cohort.run())["bob"] == ("done", 100, "passed")
 
 

@@ -7,38 +7,18 @@ import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 import grader.cohort
 from grader.cohort.summary import Summary
-from tests.grader.conftest import HERE, HONEST, SUITE
+from tests.grader.conftest import HERE, HONEST_ONLY, SUITE, TOY, toy_package
+from tests.grader.labs import small_lab
 
 KEY = "toys/01-toy"
-LAB = """
-[[tracks]]
-slug = "toys"
-title = "Toys"
-system = "Toys"
-summary = "Toys."
-
-[[tracks.modules]]
-slug = "01-toy"
-title = "Toy"
-summary = "A toy."
-available = true
-lessons = [{ topic = "one", title = "One" }]
-[tracks.modules.capstone]
-title = "Toy"
-package = "toy"
-pass_mark = 70
-allowed_imports = ["__future__", "collections", "typing", "os", "sys"]
-criteria = [
-  { id = "1", title = "Adding", points = 40, required = true },
-  { id = "2", title = "Counting", points = 30 },
-  { id = "3", title = "Saving", points = 30 },
-]
-"""
-HONEST_ONLY = "from .honest import *\n"
+CAPSTONE = msgspec.structs.replace(
+    TOY, title="Toy", allowed_imports=("__future__", "collections", "typing", "os", "sys")
+)
 WRONG = HONEST_ONLY + "def add(a, b):\n    return a - b - 1\n"
 BROKEN = "def add(:\n"
 HOSTILE = (HERE / "attacks" / "exit_on_import.py").read_text()
@@ -61,17 +41,12 @@ KINDS = {
 class Cohort:
     """A lab in `folder`, and a folder of submissions that grows as learners are added."""
 
-    def __init__(self, folder: Path, *, lab: str = LAB, suite: Path = SUITE) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.lab = folder / "lab"
+        self.lab, self.suite, _ = small_lab(folder / "lab", KEY, CAPSTONE, SUITE.read_text())
         self.submissions = folder / "submissions"
         self.out = folder / "graded"
-        self.suite = suite
         self.submissions.mkdir()
-        place = self.lab / "grader" / "acceptance" / "toys" / "test_toy.py"
-        place.parent.mkdir(parents=True)
-        shutil.copyfile(suite, place)
-        (self.lab / "curriculum.toml").write_text(lab)
 
     @property
     def queue(self) -> Path:
@@ -79,11 +54,7 @@ class Cohort:
 
     def add(self, name: str, source: str = HONEST_ONLY) -> Path:
         """A submission in ``submissions/<name>``, which may have several parts."""
-        package = self.submissions / name / "toy"
-        package.mkdir(parents=True)
-        shutil.copyfile(HONEST, package / "honest.py")
-        (package / "__init__.py").write_text(source)
-        return package.parent
+        return toy_package(self.submissions / name, source)
 
     def add_kinds(self, count: int) -> dict[str, Deserved]:
         """`count` learners, the kinds in turn; what each deserves."""

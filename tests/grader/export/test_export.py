@@ -21,7 +21,7 @@ from grader.records.gradebook import Gradebook
 from grader.records.store import SubmissionStore
 from grader.report import BenchmarkEntry, CriterionReport, NotebookReport
 from meridian.academy.curriculum import Capstone, Criterion
-from tests.grader.test_report import KEY, make
+from tests.grader.reports import KEY, make
 
 TOY = Capstone(
     title="Toy",

@@ -8,25 +8,20 @@ from typing import Any
 import pytest
 
 from grader.races.history import past_of, past_reports, set_aside
-from grader.report import BenchmarkEntry, NotebookReport, Report
-
-KEY = b"k" * 32
+from grader.report import BenchmarkEntry, Report
+from tests.grader.reports import make
 
 
 def report(day: int, mode: str = "submit", attempt: Any = 1, **races: float) -> Report:
-    made = Report(
-        capstone="toy/01", score=1, max_score=1, bonus=0, passed=True, box="none", seed="5eed",
-        submission_sha256="", criteria=[], notebook=NotebookReport(),
+    return make(
         benchmarks=[
             BenchmarkEntry(name=name, ratio=ratio, spread=0.1, low=ratio * 0.9, high=ratio * 1.1,
                            peer="sqlite3", unit="call", growth=0.5)
             for name, ratio in races.items()
         ],
-        environment={"mode": mode, "attempt": attempt},
-        started_at=f"2026-11-{day:02}T10:00:00+00:00", duration_s=1,
+        facts={"mode": mode, "attempt": attempt},
+        started_at=f"2026-11-{day:02}T10:00:00+00:00",
     )  # fmt: skip
-    made.sign(KEY)
-    return made
 
 
 def test_oldest_first_with_the_number_of_the_attempt() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import html.parser
 import http.client
 import json
 import random
@@ -27,7 +26,7 @@ from grader.records.gradebook import Gradebook
 from grader.records.gradebook_reader import GradebookError, GradebookReader
 from grader.report import CriterionReport
 from meridian.academy.curriculum import Capstone, Criterion
-from tests.grader.test_report import HOSTILE, KEY, make
+from tests.grader.reports import HOSTILE, KEY, Tags, make
 
 NOW = datetime.datetime(2026, 1, 3, tzinfo=datetime.UTC)
 STUB = "Adds. Not written yet (a.py:2): toy/01 #1: add()"
@@ -182,20 +181,6 @@ def test_a_cohort_of_500_at_18_capstones_is_counted_at_once(tmp_path: Path) -> N
 
 
 # -- pages ---------------------------------------------------------------------------------------
-
-
-class Tags(html.parser.HTMLParser):
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_hostile_names_stay_text(book: Gradebook) -> None:

@@ -22,7 +22,7 @@ from grader.records.marks import ManualMark, counted, settled
 from grader.records.store import SubmissionStore
 from grader.report import CriterionReport, NotebookReport
 from meridian.academy.curriculum import Capstone, Criterion
-from tests.grader.test_report import KEY, make
+from tests.grader.reports import KEY, make
 
 ROOT = Path(__file__).parents[3]
 TOY = Capstone(
@@ -36,7 +36,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from grader.records.gradebook import Gradebook
-from tests.grader.test_report import KEY, make
+from tests.grader.reports import KEY, make
 with Gradebook(Path(sys.argv[1])) as book:
     for attempt in range(1, 100_000):
         receipt = book.record(make(facts={"attempt": attempt, "learner": sys.argv[2]}), KEY)

@@ -22,30 +22,19 @@ from grader.records.store import SubmissionStore
 from grader.report import lab_key
 from grader.software import differences
 from grader.spec import JobSpec
+from meridian.academy.curriculum import Capstone, Criterion
+from tests.grader.labs import small_lab
 
 KEY = "toys/01-sums"
-INDEX = """
-[[tracks]]
-slug = "toys"
-title = "Toys"
-system = "Toys"
-summary = "Toys."
-[[tracks.modules]]
-slug = "01-sums"
-title = "Sums"
-summary = "Sums."
-available = true
-lessons = [{ topic = "one", title = "One" }]
-[tracks.modules.capstone]
-title = "Sums"
-package = "sums"
-pass_mark = 70
-criteria = [
-  { id = "1", title = "Adding", points = 60, required = true },
-  { id = "2", title = "Doubling", points = 30 },
-  { id = "3", title = "Speed", points = 10, benchmark = true },
-]
-"""
+CAPSTONE = Capstone(
+    title="Sums",
+    package="sums",
+    criteria=(
+        Criterion("1", "Adding", 60, required=True),
+        Criterion("2", "Doubling", 30),
+        Criterion("3", "Speed", 10, benchmark=True),
+    ),
+)
 SUITE = '''
 import pytest
 from grader.judging.compare import expect
@@ -92,10 +81,7 @@ class Course:
         """The course with a suite that asks `wanted` times a; records move along."""
         self.edition += 1
         before, self.root = self.root, self.folder / f"edition-{self.edition}"
-        suite = self.root / "grader" / "acceptance" / "toys" / "test_sums.py"
-        suite.parent.mkdir(parents=True)
-        suite.write_text(SUITE.replace("WANTED", wanted))
-        (self.root / "curriculum.toml").write_text(INDEX)
+        small_lab(self.root, KEY, CAPSTONE, SUITE.replace("WANTED", wanted))
         if self.edition > 1:
             shutil.copytree(before / ".meridian", self.root / ".meridian")
         self._monkeypatch.setenv("MERIDIAN_LAB", str(self.root))
@@ -311,12 +297,9 @@ def test_several_processes_find_the_same(course: Course) -> None:
 
 
 def adjust(course: Course, criterion: str, points: float | None, attempt: int = 1) -> Any:
-    from meridian.academy.curriculum import load
-
-    definition = load(course.root).capstone(KEY)
     with course.book() as book:
         return book.adjust(
-            "bob", KEY, attempt, criterion, points, capstone=definition, author="G", why="read it"
+            "bob", KEY, attempt, criterion, points, capstone=CAPSTONE, author="G", why="read it"
         )
 
 
