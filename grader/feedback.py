@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import html
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from grader.records.marks import ManualMark
 from grader.report import Report
 from meridian.academy.curriculum import Capstone
 from meridian.academy.story import (
+    COMMAND,
     CriterionStory,
     HandMark,
     NotebookStory,
@@ -38,7 +38,6 @@ POLICY = (
 _IMAGES = {".svg": "image/svg+xml", ".png": "image/png"}
 _MAX_IMAGE_BYTES = 2 * 2**20
 _MAX_TEXT = 20_000
-_COMMAND = re.compile(r"\bmeridian [a-z]+ [\w/-]+")
 
 
 def visible(text: object) -> str:
@@ -190,7 +189,7 @@ def _waiting(entries: Sequence[CriterionStory], told: Mapping[str, int]) -> Iter
 
 def _advice(text: str) -> str:
     """`text` with the command in it marked as one, so that it is copied whole."""
-    return _COMMAND.sub(lambda found: f"<code>{found[0]}</code>", visible(text))
+    return COMMAND.sub(lambda found: f"<code>{found[0]}</code>", visible(text))
 
 
 def _notebook(notebook: NotebookStory | None) -> Iterator[str]:
@@ -238,7 +237,11 @@ def _image(race: RaceStory, out: Path) -> str:
         return ""
     data = base64.b64encode(path.read_bytes()).decode()
     said = visible("Plot. " + ". ".join(race.sentences))
-    return f'<img alt="{said}" src="data:{kind};base64,{data}">'
+    name = visible(race.sentences[-1].partition(":")[0])
+    return (  # on a phone it is scrolled, by a finger or by the arrow keys, and stays readable
+        f'<div class="plot" role="region" aria-label="Plot of {name}" tabindex="0">'
+        f'<img alt="{said}" src="data:{kind};base64,{data}"></div>'
+    )
 
 
 def _footer(story: Story, receipt: str) -> Iterator[str]:

@@ -41,10 +41,11 @@ article:target, article div:target { outline: .15rem solid var(--link); }
 pre, code { font: .875rem/1.45 ui-monospace, SFMono-Regular, Menlo, monospace; }
 pre { background: var(--panel); padding: .5rem .7rem; border-radius: .3rem; margin: .4rem 0;
   white-space: pre-wrap; }
-code { background: var(--panel); padding: .1rem .3rem; border-radius: .2rem; user-select: all; }
+code { background: var(--panel); padding: .1rem .3rem; border-radius: .2rem; user-select: all;
+  display: inline-block; max-width: 100%; }
 ul.said { margin: .4rem 0; padding: 0 0 0 1.2rem; } ul.said li { margin: 0 0 .3rem; }
 figure { margin: 1rem 0; } figcaption { margin: 0 0 .5rem; }
-img { max-width: 100%; height: auto; background: #ffffff; border-radius: .3rem; }
+img { max-width: 100%; height: auto; } .plot { overflow-x: auto; }
 footer { margin-top: 2.5rem; border-top: 1px solid var(--line); font-size: .9rem; }
 dl { margin: 0; } dd { margin: 0; min-width: 0; } article dl > div { margin: .4rem 0; }
 article dd { color: var(--soft); } footer dl > div { display: flex; gap: .75rem; }
@@ -53,12 +54,14 @@ footer dt { color: var(--soft); flex: 0 0 6.5rem; }
   thead { position: absolute; left: -99rem; }
   tr { display: block; border-bottom: 1px solid var(--line); padding: .4rem 0; }
   th, td { display: block; border: 0; padding: .1rem 0; }
-  tbody th { font-weight: 600; } tbody th .soft { font-weight: 400; } td.points { display: inline-block; padding-right: .75rem; }
-  td.points + td { display: inline-block; }
+  tbody th { font-weight: 600; } tbody th .soft { font-weight: 400; }
+  td.points { display: inline-block; padding-right: .75rem; }
+  td.points + td { display: inline-block; } .plot img { max-width: none; width: 36rem; }
 }
 @media print {
   :root { --ink: #000000; --page: #ffffff; --line: #999999; --panel: #f3f5f7; --soft: #444444;
     --good: #176f35; --bad: #9a3412; --link: #000000; }
+  .plot img { max-width: 100%; width: auto; }
   body { max-width: none; padding: 0; font-size: 11pt; } .skip { display: none; }
   article, figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
 }

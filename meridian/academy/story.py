@@ -6,6 +6,7 @@ text inert in its own way, because a submission may have written any of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from meridian.academy.story_words import BOXES, CAUSES, NEXT, STOPPED, mark, pri
 from meridian.academy.widgets.report import CriterionVerdict, Verdict
 
 __all__ = [
+    "COMMAND",
     "CellStory",
     "CriterionStory",
     "HandMark",
@@ -31,6 +33,8 @@ __all__ = [
 ]
 
 
+COMMAND = re.compile(r"\bmeridian [a-z]+ [\w/-]+")
+"""A command of ours in a sentence, for markup that keeps it together."""
 _QUOTED = 120
 
 

@@ -362,7 +362,7 @@ def test_growth_states_the_slope() -> None:
 def test_the_limit_of_growth_is_drawn_and_named() -> None:
     fig = growth_with_history()
     texts = {text.get_text() for text in shown_texts(fig)}
-    assert {"allowed  (slope 0.10)", "asked"} <= texts
+    assert {"allowed  (slope 0.10)", "allowed"} <= texts
     guide = fig.axes[0].lines[-1]
     x, y = (np.asarray(data, float) for data in guide.get_data())
     assert list(y) == pytest.approx([1e-6 * (n / 64) ** 0.1 for n in x])

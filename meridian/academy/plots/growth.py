@@ -57,6 +57,7 @@ def growth_plot(
         now=shown[0] if shown else None,
         asked=limit,
         ylabel="slope",
+        word="allowed",
         log=False,
         width=width,
         height=height,

@@ -49,6 +49,7 @@ def race_plot(
         history,
         now=races[0].ratio,
         asked=races[0].target,
+        bounds=races[0].ci95,
         ylabel=f"vs {races[0].peer}",
         log=True,
         width=width,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from meridian.academy.curriculum import Capstone, CurriculumError, LabNotFound, UnknownKey, load
-from meridian.academy.story import CellStory, CriterionStory, mark, printable, tell, word
+from meridian.academy.story import COMMAND, CellStory, CriterionStory, mark, printable, tell, word
 from meridian.academy.widgets.base import BAD, GOOD, HTML_MIME, MONO, MUTED, escape
 from meridian.academy.widgets.report import Verdict, load_verdict
 
@@ -74,18 +74,18 @@ class VerdictCard:
         story = self.story
         sign = f'<span style="color:{_colour(story.outcome)};">{mark(story.outcome)}</span>'
         headline = f"<b>{sign} {escape(story.headline)}</b>"
-        rule = f": {story.rule.replace('criterion', 'criterion (*)')}" if story.rule else ""
+        rule = f": {story.rule}" if story.rule and not story.why else ""
         why = f"{story.why[:1].upper()}{story.why[1:]}." if story.why else ""
         lines = "".join(
             f'<p style="margin:0 0 8px 0;">{_cut(line)}</p>'
-            for line in (why, story.cause, *story.notes)
+            for line in (why, story.cause, story.advice, *story.notes)
             if line
         )
         parts = [
             f'<p style="font-size:18px;margin:0 0 2px 0;">{headline}</p>',
             f'<p style="margin:0 0 10px 0;color:{MUTED};">{escape(story.title)}{rule}</p>',
             lines,
-            self._table(),
+            self._table() if self.verdict.judged else "",
             self._cells(),
             self._races(),
             self._foot(),
@@ -103,10 +103,10 @@ class VerdictCard:
         )
 
     def _row(self, criterion: CriterionStory) -> str:
-        must = " *" if criterion.kind == "required" else ""
+        must = f' <span style="color:{MUTED};">{criterion.kind}</span>' if criterion.kind else ""
         cell = f"text-align:left;vertical-align:top;padding:6px 10px;{_EDGE}"
         return (
-            f'<tr><td style="{cell}">{escape(criterion.id)}</td>'
+            f'<tr><td style="{cell}">{escape(_number(criterion))}</td>'
             f'<td style="{cell}white-space:normal;width:70%;">'
             f"<div>{escape(criterion.title)}{must}</div>"
             f"{self._told(criterion)}</td>"
@@ -132,7 +132,7 @@ class VerdictCard:
         if criterion.by_hand:
             told += _small(f"Marked by hand: {_cut(criterion.by_hand)}")
         if criterion.next and criterion.messages:
-            told += _small(f"Next: {escape(criterion.next)}")
+            told += _small(f"Next: {_advice(criterion.next)}")
         return told
 
     def _cells(self) -> str:
@@ -151,7 +151,7 @@ class VerdictCard:
         parts: list[str] = []
         for race in self.story.races:
             lines = "".join(
-                f'<p style="margin:0;"><b>{escape(said)}</b></p>' for said in race.sentences
+                f'<p style="margin:0;">{_sentence(said)}</p>' for said in race.sentences
             )
             plot = self._plot(race.plot, "; ".join(race.sentences))
             parts.append(f'<div style="margin:14px 0 0 0;">{lines}{plot}</div>')
@@ -186,6 +186,22 @@ class VerdictCard:
             lines.append(f"Report: <code>{escape(shown)}</code>")
         text = "<br>".join(lines)
         return f'<p style="margin:14px 0 0 0;font-size:12px;color:{MUTED};">{text}</p>'
+
+
+def _number(criterion: CriterionStory) -> str:
+    """A bonus has a name in place of a number, which its title says better."""
+    return "+" if criterion.kind == "bonus" else criterion.id
+
+
+def _sentence(said: str) -> str:
+    """A race's sentence: the result stands out, what was noted beside it does not."""
+    result, semicolon, rest = said.partition(";")
+    return f"<b>{escape(result)}</b>{escape(semicolon + rest)}"
+
+
+def _advice(text: str) -> str:
+    """`text` with the command in it marked as one."""
+    return COMMAND.sub(lambda found: f"<code>{found[0]}</code>", escape(text))
 
 
 def _colour(outcome: str) -> str:
