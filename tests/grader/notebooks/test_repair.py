@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,13 @@ from grader.notebooks.cellcode import Master, as_python, bound_names, lines, nee
 from grader.notebooks.notebook import master_cells
 from grader.notebooks.repair import MasterCell, Plan, plan
 from grader.notebooks.salvage import Cell, Salvaged, read_notebook
+from tests.grader.notebooks.mangled import cells as _cells  # noqa: F401 - enters its manglers
+from tests.grader.notebooks.mangled import corpus
+from tests.grader.notebooks.mangled import saved as _saved  # noqa: F401 - enters its manglers
 
 HERE = Path(__file__).parent
 KEY = "database/01-storage"
 MASTER = HERE.parents[2] / "solutions" / KEY / "capstone.ipynb"
-
-
-def _load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-M = _load(HERE / "mangled" / "manglers.py")
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +30,10 @@ def solved() -> dict[str, Any]:
     """The capstone as it is given out, with the model answer written into its one cell."""
     notebook = json.loads(cut_notebook(MASTER.read_bytes(), KEY, MASTER))
     (theirs,) = (m for m in master_cells(MASTER) if m.theirs)
-    assert theirs.id == M.ANSWER
+    assert theirs.id == corpus.ANSWER
     text = "\n".join(line for line in theirs.source.split("\n") if not line.startswith("###"))
-    assert M.skeleton({"cells": [{"id": M.ANSWER, "source": text}]}).count("\n") == 3
-    M.answer(notebook)["source"] = text
+    assert corpus.skeleton({"cells": [{"id": corpus.ANSWER, "source": text}]}).count("\n") == 3
+    corpus.answer(notebook)["source"] = text
     return notebook
 
 
@@ -71,23 +61,23 @@ def test_the_solved_notebook_needs_no_repair(solved: dict[str, Any]) -> None:
 
 
 def test_the_corpus_is_large_enough() -> None:
-    assert len(M.REPAIRED) + len(M.REPORTED) >= 45
+    assert len(corpus.REPAIRED) + len(corpus.REPORTED) >= 45
 
 
-@pytest.mark.parametrize("name", M.REPAIRED)
+@pytest.mark.parametrize("name", corpus.REPAIRED)
 def test_repaired(name: str, solved: dict[str, Any]) -> None:
-    mangler, said = M.REPAIRED[name]
+    mangler, said = corpus.REPAIRED[name]
     mangled = mangler(copy.deepcopy(solved))
     result = planned(mangled)
     assert [step.problem for step in result.steps if step.problem] == []
     want = runs(planned(solved))
     if name == "a_helper_in_a_cell_of_its_own":
-        helped = next(step for step in result.steps if step.master.id == M.ANSWER)
+        helped = next(step for step in result.steps if step.master.id == corpus.ANSWER)
         assert helped.sources[0] == "LAYOUT = '<4sIBHHI'"
         assert "struct.unpack(LAYOUT, raw)" in helped.sources[1]
     elif name == "directives_of_nbval_added":
-        assert [lines for lines in runs(result) if lines[0] != M.ANSWER] == [
-            lines for lines in want if lines[0] != M.ANSWER
+        assert [lines for lines in runs(result) if lines[0] != corpus.ANSWER] == [
+            lines for lines in want if lines[0] != corpus.ANSWER
         ]
     else:
         assert runs(result) == want
@@ -97,14 +87,14 @@ def test_repaired(name: str, solved: dict[str, Any]) -> None:
         assert {step.repair for step in result.steps} == {""}
 
 
-@pytest.mark.parametrize("name", M.REPORTED)
+@pytest.mark.parametrize("name", corpus.REPORTED)
 def test_reported(name: str, solved: dict[str, Any]) -> None:
-    mangler, said = M.REPORTED[name]
+    mangler, said = corpus.REPORTED[name]
     result = planned(mangler(copy.deepcopy(solved)))
     problems = {step.master.id: step.problem for step in result.steps if step.problem}
-    assert problems.keys() == {M.ANSWER}
-    assert said in problems[M.ANSWER]
-    step = next(step for step in result.steps if step.master.id == M.ANSWER)
+    assert problems.keys() == {corpus.ANSWER}
+    assert said in problems[corpus.ANSWER]
+    step = next(step for step in result.steps if step.master.id == corpus.ANSWER)
     assert step.sources == []
     assert runs(result)[:3] == runs(planned(solved))[:3]
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,123 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from grader.cli import app
-from grader.job import run_one
-from grader.records.gradebook import Gradebook
 from grader.records.gradebook_reader import GradebookError, GradebookReader
-from grader.records.regrade import Settings, enter, regrade
-from grader.records.regraded import Regraded
-from grader.records.store import SubmissionStore
+from grader.records.regrade import enter, regrade
 from grader.report import lab_key
 from grader.software import differences
-from grader.spec import JobSpec
-from meridian.academy.curriculum import Capstone, Criterion
-from tests.grader.labs import small_lab
-
-KEY = "toys/01-sums"
-CAPSTONE = Capstone(
-    title="Sums",
-    package="sums",
-    criteria=(
-        Criterion("1", "Adding", 60, required=True),
-        Criterion("2", "Doubling", 30),
-        Criterion("3", "Speed", 10, benchmark=True),
-    ),
-)
-SUITE = '''
-import pytest
-from grader.judging.compare import expect
-
-@pytest.mark.criterion("1", points=60)
-def test_add(submission, rng):
-    """Adds."""
-    a, b = rng.randrange(1000), rng.randrange(1000)
-    expect(submission.add(a, b), a + b, f"add({a}, {b})")
-
-@pytest.mark.criterion("2", points=30)
-def test_double(submission, rng):
-    """Doubles."""
-    a = rng.randrange(1000)
-    expect(submission.double(a), WANTED * a, f"double({a})")
-
-@pytest.mark.criterion("3", points=10)
-def test_speed(submission):
-    """Fast."""
-    expect(submission.speed(), 1, "speed()")
-'''
-RIGHT = """
-def add(a, b): return a + b
-def double(a): return 2 * a
-def speed(): return 1
-"""
-TRIPLES = RIGHT.replace("2 * a", "3 * a")
-
-
-class Course:
-    """A course with one capstone, and what was handed in. The suite may change between two labs.
-
-    Every edition of the suite has a place of its own: pytest keeps a module it has imported.
-    """
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        self._monkeypatch = monkeypatch
-        self.edition = 0
-        self.root = folder
-        self.edit("2")
-
-    def edit(self, wanted: str) -> None:
-        """The course with a suite that asks `wanted` times a; records move along."""
-        self.edition += 1
-        before, self.root = self.root, self.folder / f"edition-{self.edition}"
-        small_lab(self.root, KEY, CAPSTONE, SUITE.replace("WANTED", wanted))
-        if self.edition > 1:
-            shutil.copytree(before / ".meridian", self.root / ".meridian")
-        self._monkeypatch.setenv("MERIDIAN_LAB", str(self.root))
-
-    @property
-    def home(self) -> Path:
-        return self.root / ".meridian"
-
-    def book(self) -> Gradebook:
-        return Gradebook(self.home / "gradebook.sqlite")
-
-    def hand_in(self, learner: str, source: str, attempt: int = 1, keep: bool = True) -> str:
-        """Judge and enter a submission; its receipt."""
-        folder = self.folder / f"{learner}-{attempt}"
-        (folder / "sums").mkdir(parents=True)
-        (folder / "sums" / "__init__.py").write_text(source)
-        report = run_one(
-            JobSpec(
-                capstone=KEY,
-                submission=folder,
-                out=folder / "out",
-                learner=learner,
-                attempt=attempt,
-                box="none",
-                trusted=True,
-                keep=self.home / "submissions" if keep else None,
-            )
-        )
-        with self.book() as book:
-            return book.record(report, lab_key(self.home))
-
-    def settings(self, **more: Any) -> Settings:
-        spec = JobSpec(capstone="", submission=Path(), out=Path(), box="none", trusted=True)
-        settings = Settings(
-            key=lab_key(self.home), store=SubmissionStore(self.home / "submissions"), spec=spec
-        )
-        return msgspec.structs.replace(settings, **more)
-
-    def regrade(self, **more: Any) -> dict[str, Regraded]:
-        """What judging again shows, by learner; nothing is entered."""
-        with self.book() as book:
-            found = regrade(book, self.settings(**more))
-        return {result.attempt.learner: result for result in found}
-
-
-@pytest.fixture
-def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
-    return Course(tmp_path, monkeypatch)
+from tests.grader.records.course import RIGHT, TRIPLES, Course
 
 
 def test_the_criterion_that_did_it_is_named(course: Course) -> None:
@@ -291,68 +177,6 @@ def test_several_processes_find_the_same(course: Course) -> None:
     course.edit("3")
     found = course.regrade(workers=2)
     assert {learner: r.score for learner, r in found.items()} == {"ada": 70, "bob": 70}
-
-
-# -- marks by hand -------------------------------------------------------------------------------
-
-
-def adjust(course: Course, criterion: str, points: float | None, attempt: int = 1) -> Any:
-    with course.book() as book:
-        return book.adjust(
-            "bob", KEY, attempt, criterion, points, capstone=CAPSTONE, author="G", why="read it"
-        )
-
-
-def test_a_person_has_the_last_word(course: Course) -> None:
-    receipt = course.hand_in("bob", TRIPLES.replace("a + b", "a"))
-    assert adjust(course, "2", 20).score == 30
-    entry = adjust(course, "1", 60)
-    assert (entry.score, entry.passed, entry.revisions) == (90, True, 2)
-    assert adjust(course, "2", 25).score == 95, "the latest of a criterion counts"
-    course.edit("3")
-    settings = course.settings()
-    with course.book() as book:
-        found = regrade(book, settings)
-        assert (found[0].changes[0].criterion, found[0].score) == ("2", 95)
-        enter(book, found, settings, author="a", why="b")
-        assert book.attempts()[0].score == 95, "a mark by hand outlives a regrade"
-        marks = book.manual_marks(receipt)
-        assert {m.criterion: (m.points, m.why, m.author) for m in marks} == {
-            "1": (60, "read it", "G"),
-            "2": (25, "read it", "G"),
-        }
-    assert adjust(course, "2", None).score == 100, "withdrawn: what the grader says now"
-    assert adjust(course, "1", None).score == 40
-
-
-def test_a_required_criterion_needs_all_its_points(course: Course) -> None:
-    course.hand_in("bob", RIGHT.replace("a + b", "a"))
-    entry = adjust(course, "1", 59)
-    assert (entry.score, entry.passed) == (99, False)
-    assert adjust(course, "1", 60).passed is True
-
-
-@pytest.mark.parametrize(
-    ("criterion", "points", "attempt", "said"),
-    [
-        ("9", 1.0, 1, "no criterion '9': 1, 2, 3"),
-        ("1", 61.0, 1, "gives 0 to 60 points, not 61"),
-        ("1", -1.0, 1, "gives 0 to 60 points, not -1"),
-        ("1", float("nan"), 1, "gives 0 to 60 points, not nan"),
-        ("1", 1.0, 2, "bob has no attempt 2"),
-    ],
-)
-def test_marks_that_cannot_be_are_refused(
-    course: Course, criterion: str, points: float, attempt: int, said: str
-) -> None:
-    course.hand_in("bob", RIGHT)
-    with pytest.raises(GradebookError, match=said):
-        adjust(course, criterion, points, attempt)
-    with course.book() as book:
-        assert book.attempts()[0].revisions == 0
-
-
-# -- facts ---------------------------------------------------------------------------------------
 
 
 def test_what_changed_is_told_in_words() -> None:
