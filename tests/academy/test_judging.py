@@ -12,11 +12,12 @@ from rich.console import Console
 
 import grader.job
 from grader.job import JobSpec
-from grader.report import BenchmarkEntry, CriterionReport, NotebookReport, Report
+from grader.report import BenchmarkEntry, CriterionReport, Report
 from meridian.academy.commands.bars import STAGES, stage_bars, stage_lines
 from meridian.academy.commands.verdict import printable, race_lines
 from meridian.academy.curriculum import load
 from meridian.academy.progress import ProgressStore
+from tests.grader.reports import make
 
 MODULE = "database/01-storage"
 
@@ -63,25 +64,17 @@ class FakeGrader:
                 )
             )
         score = sum(c.score for c in criteria)
-        return Report(
+        return make(
             capstone=spec.capstone,
             score=score,
-            max_score=100,
-            bonus=0,
             passed=spec.mode == "submit" and score >= 70,
-            box="bwrap",
-            seed="5eed",
-            submission_sha256="ab" * 32,
             criteria=criteria,
-            notebook=NotebookReport(),
             benchmarks=[
                 BenchmarkEntry(
                     name="get_many", ratio=2.5, spread=0.1, peer="sqlite3", unit="records"
                 )
             ],
             environment={},
-            started_at="2026-01-01T00:00:00Z",
-            duration_s=1.0,
         )
 
 
