@@ -109,7 +109,9 @@ class Driving(ABC):
     ) -> Callback:
         """A function that the submission may keep and call later, `awaited` as an async one.
 
-        A function passed as it is may be called only until the call it is passed to returns.
+        A function passed as it is may be called only until the call it is passed to returns. The
+        submission chooses all arguments, those with a default as well: what it must not reach is
+        bound by `functools.partial` or a closure, not by ``seen=seen``.
         """
         if isinstance(function, Callback):
             return function

@@ -7,7 +7,6 @@ data of exact types, or another `Remote`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
@@ -35,6 +34,7 @@ T = TypeVar("T")
 
 _MAX_CHUNK = 256
 _MAX_ITEMS = 2_000_000
+_MAX_LENGTH = 100_000_000  # `list` sets so much room aside before it asks for an item
 _OWN = frozenset({"class_name", "fields"})
 
 
@@ -119,8 +119,8 @@ class Remote(Stub):
 
     def __len__(self) -> int:
         length = exactly(int, self._ask("len"), self._label)
-        if not 0 <= length <= sys.maxsize:
-            raise WrongType(f"a length from {self._label}", show(length))
+        if not 0 <= length <= _MAX_LENGTH:
+            raise WrongType(f"a length of at most {_MAX_LENGTH:,} from {self._label}", show(length))
         return length
 
     def __bytes__(self) -> bytes:
