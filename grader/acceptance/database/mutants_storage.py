@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grader.acceptance.database.mutants_storage_races import CHEATS
 from grader.authoring.mutants import Change, Proof, Variant
 
 _REFUSES = "if offset < HEADER_SIZE + SLOT_SIZE * count"
@@ -260,7 +261,7 @@ MEMO = Variant(
 
 PROOF = Proof(
     MUTANTS,
-    races=(SLOW_HITS, MEMO),
+    races=(SLOW_HITS, MEMO, *CHEATS),
     adapter="tests/grader/adapters/database_01_storage",
     quick={
         "grader.acceptance.database._storage_pool:TRACE_STEPS": 400,
