@@ -19,7 +19,7 @@ import msgspec
 
 from grader.records.gradebook_reader import Attempt, GradebookReader
 from meridian.academy.curriculum import Capstone
-from meridian.academy.outcomes import shown_outcome
+from meridian.academy.outcomes import NOT_JUDGED, shown_outcome
 
 __all__ = ["Board", "CapstoneBoard", "LearnerRow", "Message", "Stuck", "Tally", "board"]
 
@@ -240,16 +240,26 @@ def _stuck(key: str, judged: dict[str, _Work], stuck_after: int) -> Iterator[Stu
                     title=entry.title,
                     attempts=tries,
                     last_at=work.last_at,
-                    says=next(iter(_read(entry.outcome, entry.message).says), ""),
+                    says=_said(entry),
                 )
 
 
+def _said(entry: _Criterion) -> str:
+    """Where to begin with a learner: the first thing told that is theirs to mend."""
+    told = _read(entry.outcome, entry.message)
+    if told.shown == "not_written":
+        return "Not written yet"
+    return next(iter(told.says), "")
+
+
 def _messages(works: Iterable[_Work]) -> list[Message]:
-    """The categories that at least two learners were told last, the most common first."""
+    """The categories that at least two learners were told last, the most common first. What is
+    not written, or waits for another criterion, is counted there and is no mistake."""
     count: dict[tuple[str, str], int] = defaultdict(int)
     for work in works:
         for entry in work.last:
-            if entry.id not in work.ever and entry.message:
+            told_of = _read(entry.outcome, entry.message).shown
+            if entry.id not in work.ever and told_of not in ("not_written", "blocked"):
                 for says in _read(entry.outcome, entry.message).says:
                     count[entry.id, says] += 1
     common = [
@@ -274,7 +284,7 @@ def _read(outcome: str, message: str) -> _Told:
         first = line.partition(". ")[0].strip().rstrip(".")
         words = first.split(maxsplit=3)
         counts = len(words) == 3 and words[0] == "and" and words[2] == "more"  # "and 3 more"
-        if first and not counts:
+        if first and not counts and NOT_JUDGED not in line:
             says[first[:_MAX_CATEGORY]] = None
     return _Told(shown_outcome(outcome, message), tuple(says))
 

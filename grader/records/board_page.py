@@ -24,12 +24,18 @@ body { max-width: 72rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; padding: 0;
   margin: .5rem 0; }
 .wide { overflow-x: auto; margin: 1rem 0; } td.number, th.number { text-align: right; }
+td.short, td.short a { white-space: nowrap; } .wide tbody th { min-width: 8rem; }
 .share { background: var(--panel); border: 1px solid var(--line); border-radius: .3rem;
-  height: .6rem; min-width: 6rem; overflow: hidden; }
+  height: .6rem; min-width: 6rem; overflow: hidden; margin: .3rem 0 0; }
 .share > div { background: var(--good); height: 100%; print-color-adjust: exact; }
 @media (max-width: 30rem) { td[data-name]::before { content: attr(data-name) ": ";
-  color: var(--soft); } td.number { text-align: left; } .share { display: none; } }
+  color: var(--soft); } td.number { display: inline-block; padding-right: 1rem; }
+  td.short, td.short a { white-space: normal; } .share { display: none; } }
 """
+_COUNTS = ("Passed", "Failed", "Not written", "Waiting", "Nothing judged")
+_TOTALS = ("Submitted", "Not submitted", "Median score", "Attempts", "Stuck at", "Learners")
+_NUMBERS = frozenset((*_COUNTS, *_TOTALS, "Attempt", "Score"))
+_SHORT = frozenset(("Capstone", "Last seen", "Verdict", "Graded", "Feedback"))
 
 
 class _Links:
@@ -74,12 +80,14 @@ def capstone_page(
 ) -> str:
     """One capstone: its criteria, who is stuck at them, and what learners are told most."""
     links = _Links(base)
-    said = f"{capstone.passed} of {capstone.submitted} who submitted have passed"
+    said = [f"{capstone.passed} of {capstone.submitted} with a judged attempt have passed"]
+    said += [f"{capstone.unjudged} with none that could be judged"] if capstone.unjudged else []
+    said += [f"{capstone.not_submitted} not submitted"]
     body = [
-        f"<p>{said}, {capstone.not_submitted} have not submitted.</p>",
+        f"<p>{'; '.join(said)}.</p>",
         _table(
             "Learners at each criterion",
-            ("Criterion", "Passed", "Failed", "Not written", "Waiting", "Not submitted"),
+            ("Criterion", *_COUNTS),
             (
                 (
                     _criterion(t.criterion, t.title),
@@ -88,7 +96,7 @@ def capstone_page(
                 for t in capstone.criteria
             ),
         ),
-        *_stuck(capstone.stuck, links, board.made_at),
+        *_stuck(capstone.stuck, links, board.made_at, but="Capstone"),
     ]
     if capstone.messages:
         body.append("<h2>Told most</h2>")
@@ -139,13 +147,13 @@ def learner_page(
                 str(at.attempt),
                 f"{at.score:g} of {at.max_score:g}",
                 _verdict(at),
-                visible(at.graded_at),
+                visible(_moment(at.graded_at)),
                 f'<a href="{base}/feedback/{at.receipt}">{at.receipt}</a>',
             )
             for at in reversed(attempts)
         ),
     )
-    body = [*_stuck(stuck, links, board.made_at), table]
+    body = [*_stuck(stuck, links, board.made_at, but="Learner"), table]
     where = f"/learner/{quote(learner, safe='')}"
     return _page(learner, body, board, base, where, refresh=refresh)
 
@@ -177,8 +185,8 @@ def _page(
         f'<header class="top"><h1>{visible(title)}</h1>',
         f'<nav aria-label="Pages"><ul>{menu}</ul></nav></header>',
         f'<main id="content">{"".join(body)}</main>',
-        f'<footer><p class="soft">{len(board.learners)} learners, as of {visible(board.made_at)}.',
-        "This page only reads.</p></footer>",
+        f'<footer><p class="soft">{len(board.learners)} learners, as of',
+        f"{visible(_moment(board.made_at))}. This page only reads.</p></footer>",
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -186,11 +194,11 @@ def _page(
 
 def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are markup already: the first names its row."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    head = "".join(f'<th scope="col"{_class(name)}>{name}</th>' for name in heads)
     lines = []
     for first, *others in rows:
         cells = "".join(
-            f'<td data-name="{name}">{cell}</td>'
+            f'<td data-name="{name}"{_class(name)}>{cell}</td>'
             for name, cell in zip(heads[1:], others, strict=True)
         )
         lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
@@ -203,24 +211,30 @@ def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) ->
     )
 
 
-def _stuck(stuck: Sequence[Stuck], links: _Links, now: str) -> Iterator[str]:
+def _class(name: str) -> str:
+    kind = "number" if name in _NUMBERS else "short" if name in _SHORT else ""
+    return f' class="{kind}"' if kind else ""
+
+
+def _stuck(stuck: Sequence[Stuck], links: _Links, now: str, *, but: str = "") -> Iterator[str]:
+    """Without the column `but`, which the page is about."""
     if not stuck:
         return
+    rows = [
+        {
+            "Learner": links.learner(s.learner),
+            "Capstone": links.capstone(s.capstone),
+            "Criterion": _criterion(s.criterion, s.title),
+            "Attempts": str(s.attempts),
+            "What they were told": visible(s.says),
+            "Last seen": _ago(s.last_at, now),
+        }
+        for s in stuck[:MAX_STUCK]
+    ]
+    heads = [name for name in rows[0] if name != but]
     yield "<h2>Stuck</h2>"
     yield _table(
-        "Learners with many attempts on one criterion",
-        ("Learner", "Capstone", "Criterion", "Attempts", "What they were told", "Last seen"),
-        (
-            (
-                links.learner(s.learner),
-                links.capstone(s.capstone),
-                _criterion(s.criterion, s.title),
-                str(s.attempts),
-                visible(s.says),
-                _ago(s.last_at, now),
-            )
-            for s in stuck[:MAX_STUCK]
-        ),
+        "Many attempts on one criterion", heads, ([row[name] for name in heads] for row in rows)
     )
     if len(stuck) > MAX_STUCK:
         yield f"<p>And {len(stuck) - MAX_STUCK} more.</p>"
@@ -245,6 +259,15 @@ def _verdict(attempt: Attempt) -> str:
     if attempt.passed:
         return '<span class="good">✓ passed</span>'
     return '<span class="bad">✗ not passed</span>'
+
+
+def _moment(at: str) -> str:
+    """Without seconds, in the zone of all records."""
+    try:
+        moment = datetime.datetime.fromisoformat(at).astimezone(datetime.UTC)
+    except ValueError:  # written by hand
+        return at
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _ago(at: str, now: str) -> str:

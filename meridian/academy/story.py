@@ -175,12 +175,12 @@ def _whole(verdict: Verdict) -> str:
 def _headline(verdict: Verdict, capstone: Capstone | None) -> tuple[str, str]:
     """The verdict in one sentence, and in another what is missing."""
     points = f"{verdict.score:g} of {verdict.max_score:g} points"
+    if not verdict.judged:
+        return "Not judged", "This attempt does not count" if verdict.mode == "submit" else ""
     if verdict.mode != "submit":
         verb = "Checked" if verdict.mode == "check" else "Raced"
         shown = [c.shown for c in _counted(verdict)]
         return progress_sentence(verb, shown, f"{points} so far"), ""
-    if not verdict.judged:
-        return "Not judged", "This attempt does not count"
     if verdict.bonus:
         points += f" with a bonus of {verdict.bonus:g}"
     if verdict.passed:

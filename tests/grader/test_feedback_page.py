@@ -55,6 +55,13 @@ def test_what_was_not_judged_has_a_cause_and_a_next_step_and_no_table_of_nothing
     assert "✗" not in text, "nothing was found wrong"
 
 
+def test_a_check_that_was_refused_counts_no_criteria() -> None:
+    refused = [entry("1", "refused", "a.py:1: import of socket."), entry("2", "refused")]
+    text = page(*refused, judged=False, environment={"mode": "check"})
+    assert "<strong>Not judged</strong>" in text
+    assert "0 of 2" not in text
+
+
 def test_a_crash_is_judged_and_keeps_its_table_beside_the_advice() -> None:
     text = page(entry("1", "crashed", "Left with exit status 0"), entry("2", "crashed"))
     assert "<table" in text
