@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +17,7 @@ from grader.report import CriterionReport, Report, write_file
 from meridian.academy.curriculum import Capstone, UnknownKey, load
 from meridian.academy.story import printable
 
-__all__ = ["Graded", "counted", "definitions", "folder_name", "told", "write_results"]
+__all__ = ["Graded", "counted", "definitions", "folder_name", "folders_of", "told", "write_results"]
 
 
 class Graded(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,14 +106,35 @@ def folder_name(name: str) -> str:
     return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted or "%"
 
 
+def folders_of(graded: Iterable[Graded]) -> dict[str, str]:
+    """The folder of each learner. Names that differ by case alone stay apart on any file system.
+
+    Of such names, and of no others, upper-case letters are written as ``%41`` and so on.
+    """
+    plain = {entry.attempt.learner: folder_name(entry.attempt.learner) for entry in graded}
+    alike = Counter(folder.casefold() for folder in plain.values())
+    return {
+        learner: _without_case(folder) if alike[folder.casefold()] > 1 else folder
+        for learner, folder in plain.items()
+    }
+
+
+def _without_case(folder: str) -> str:
+    escapes_or_capitals = re.compile(r"%[0-9A-F]{2}|[A-Z]")
+    return escapes_or_capitals.sub(
+        lambda found: found[0] if found[0][0] == "%" else f"%{ord(found[0]):X}", folder
+    )
+
+
 def write_results(
     graded: list[Graded], out: Path, results: Callable[[Graded], dict[str, Any]]
 ) -> list[Path]:
     """One ``<capstone>/<learner>/results.json`` below `out` for each of `graded`."""
     paths = []
+    folders = folders_of(graded)
     for entry in graded:
         at = entry.attempt
-        path = out / folder_name(at.capstone) / folder_name(at.learner) / "results.json"
+        path = out / folder_name(at.capstone) / folders[at.learner] / "results.json"
         write_file(path, msgspec.json.format(msgspec.json.encode(results(entry)), indent=2) + b"\n")
         paths.append(path)
     return paths

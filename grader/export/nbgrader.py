@@ -18,7 +18,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from grader.export.counted import Graded, folder_name, told
+from grader.export.counted import Graded, folder_name, folders_of, told
 from grader.export.csv_table import defused
 from grader.export.nbgrader_tables import COURSE, REVISION, TABLES
 from grader.feedback import feedback_html
@@ -44,8 +44,11 @@ def write(graded: list[Graded], out: Path, store: SubmissionStore | None) -> lis
     paths = [out / "gradebook.db", out / "grades.csv"]
     _database(graded, paths[0])
     write_file(paths[1], _grades(graded))
+    folders = folders_of(graded)
     for entry in graded:
-        paths += _folders(entry, out, store)
+        at = entry.attempt
+        place = Path(folders[at.learner], assignment_name(at.capstone))
+        paths += _folders(entry, out, place, store)
     return paths
 
 
@@ -54,9 +57,8 @@ def assignment_name(capstone: str) -> str:
     return folder_name(capstone.replace("/", "_")).replace("+", "%2B")
 
 
-def _folders(graded: Graded, out: Path, store: SubmissionStore | None) -> list[Path]:
+def _folders(graded: Graded, out: Path, place: Path, store: SubmissionStore | None) -> list[Path]:
     at = graded.attempt
-    place = Path(folder_name(at.learner), assignment_name(at.capstone))
     page = feedback_html(
         graded.report,
         graded.title,
