@@ -93,9 +93,8 @@ def test_attack(
     toy: Any, machine: None, walls: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcomes, words = ROWS[name].on(walls)
-    monkeypatch.setattr(
-        "grader.proxy.proxy._MAX_ITEMS", 20_000
-    )  # what does not stop is found sooner
+    # What does not stop is found sooner.
+    monkeypatch.setattr("grader.proxy.proxy._MAX_ITEMS", 20_000)
     source = "from .honest import *\n" + (ATTACKS / f"{name}.py").read_text()
     question_s = 0.8 if name in ENDLESS else toy.limits.question_s
     limits = msgspec.structs.replace(toy.limits, question_s=question_s, box_memory_bytes=BOX_BYTES)

@@ -7,9 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from grader.authoring.prove import orders, prove
 from grader.cli import app
 from meridian.academy import curriculum
 from tests.grader.labs import small_lab
+from tests.grader.waiting import alive, until
 
 KEY = "toys/01-sums"
 CAPSTONE = curriculum.Capstone(
@@ -360,19 +358,3 @@ def test_workers_end_with_whoever_started_them(tmp_path: Path) -> None:
     finally:
         for pid in filter(alive, workers):
             os.kill(pid, signal.SIGKILL)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return " Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
-    except OSError:
-        return False
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 120
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        threading.Event().wait(0.02)
-    return True

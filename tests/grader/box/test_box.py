@@ -23,6 +23,7 @@ from grader.box.tiers import Detection
 from grader.box.workers import Workshop, library_folders
 from grader.proxy.submission import Submission
 from tests.grader.conftest import TIGHT, living, need, processes_with
+from tests.grader.waiting import until
 
 Run = Callable[..., Any]
 Laboratory = Callable[..., Workshop]
@@ -351,10 +352,8 @@ Submission(workshop, "lab").module()
     judge.stdout.close()
     # Between fork and exec a process still has the judge's own environment.
     marks = (f"MERIDIAN_BOX={judge.pid}-", f"JUDGE={tmp_path}")
-    deadline = time.monotonic() + 60
-    while (left := processes_with(*marks)) and time.monotonic() < deadline:
-        os.sched_yield()
-    assert left == []
+    until(lambda: processes_with(*marks) == [])
+    assert processes_with(*marks) == []
 
 
 def test_loopback_of_the_machine_is_not_the_boxs(laboratory: Laboratory) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +14,13 @@ import pytest
 
 from grader.box import BoxUnavailable
 from grader.box.boxset import HASH_SEEDS
+from grader.box.meter import below
 from grader.box.workers import Workshop, library_folders
 from grader.errors import WorkerLost
 from grader.inside.forkserver import receive, send
 from grader.proxy.submission import Submission
 from tests.grader.conftest import TIGHT, living, need
+from tests.grader.waiting import until
 
 Laboratory = Callable[..., Workshop]
 
@@ -34,21 +35,6 @@ for hidden in range(3):
         os._exit(0)
 result = os.getpid()
 """
-
-
-def processes_below(pid: int) -> list[int]:
-    from grader.box.meter import below
-
-    return below(pid)
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        os.sched_yield()
-    return True
 
 
 def test_every_worker_is_a_new_process_of_the_same_box(walls: str, laboratory: Laboratory) -> None:
@@ -85,9 +71,9 @@ def test_what_a_worker_started_ends_with_it(tier: str, laboratory: Laboratory) -
     submission.do(FORK_AWAY)
     meter = workshop._running().latest().meter
     assert meter is not None
-    assert len(processes_below(meter._server)) >= 4
+    assert len(below(meter._server)) >= 4
     submission.kill()
-    assert processes_below(meter._server) == []
+    assert below(meter._server) == []
     submission.close()
 
 
@@ -104,7 +90,7 @@ def test_a_chain_of_forks_does_not_outrun_the_end(tier: str, laboratory: Laborat
         submission.close()  # without walls only the box's own end is sure; see docs/grader/box.md
         return
     submission.kill()
-    assert processes_below(meter._server) == []
+    assert below(meter._server) == []
     again = Submission(workshop, "lab")
     assert again.do("result = 1") == 1
     again.close()
@@ -215,7 +201,7 @@ def test_a_server_that_is_killed_leaves_nothing(laboratory: Laboratory) -> None:
     os.kill(meter._server, signal.SIGKILL)
     with pytest.raises(WorkerLost):
         submission.do("time.sleep(60)")
-    assert eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+    assert until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
     submission.close()
 
 
@@ -226,7 +212,7 @@ def test_park_stops_all_of_a_box_between_questions(walls: str, laboratory: Labor
 
     def states() -> set[str]:
         found = set()
-        for pid in processes_below(meter._server):
+        for pid in below(meter._server):
             with open(f"/proc/{pid}/stat") as file:
                 found.add(file.read().rpartition(")")[2].split()[0])
         return found
@@ -234,13 +220,13 @@ def test_park_stops_all_of_a_box_between_questions(walls: str, laboratory: Labor
     meter = workshop._running().latest().meter
     assert meter is not None
     workshop.park(True)
-    assert eventually(lambda: states() == {"T"})
+    assert until(lambda: states() == {"T"})
     assert submission.do("result = 3") == 3
-    assert eventually(lambda: states() == {"T"})
+    assert until(lambda: states() == {"T"})
     other = Submission(workshop, "lab")
     assert other.do("result = 4") == 4
     workshop.park(False)
-    assert eventually(lambda: states() != {"T"})
+    assert until(lambda: states() != {"T"})
     assert submission.do("result = 5") == 5
     workshop.park(True)
     other.close()

@@ -26,15 +26,19 @@ def where(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def lab_of(where: str, tmp_path: Path) -> Iterator[Lab]:
-    """Makes a submission of a source text; ends all of them afterwards."""
+    """Makes a submission of a source text, and of `modules` beside it; ends all afterwards."""
     made: list[tuple[Submission, Workshop]] = []
     tmp_path.chmod(0o755)
 
-    def make(source: str, *, limits: Limits = LIMITS, libraries: bool = False) -> Submission:
+    def make(
+        source: str, *, limits: Limits = LIMITS, libraries: bool = False, **modules: str
+    ) -> Submission:
         base = tmp_path / str(len(made))
         package = base / "code" / "lab"
         package.mkdir(parents=True)
         (package / "__init__.py").write_text(source)
+        for name, text in modules.items():
+            (package / f"{name}.py").write_text(text)
         work = base / "work"
         work.mkdir(mode=0o755)
         base.chmod(0o755)
@@ -53,5 +57,6 @@ def lab_of(where: str, tmp_path: Path) -> Iterator[Lab]:
     yield make
     for submission, workshop in made:
         submission.close()
-        if hasattr(workshop, "close"):
-            workshop.close()
+        workshop.close()
+    left = {entry.name for entry in tmp_path.glob("*/work/*")}
+    assert left <= {"runtime"}

@@ -5,19 +5,18 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from grader.box import open_box
 from grader.box.workers import Workshop
 from grader.errors import WorkerLost
 from grader.judging.compare import CriterionFailed
 from grader.limits import MIB, Limits
 from grader.proxy.proxy import Remote, RemoteBuffer, RemoteError, WrongType
 from grader.proxy.submission import Submission
+from tests.grader.proxy.conftest import Lab
 
 SOURCE = """
 import dataclasses
@@ -109,29 +108,11 @@ class Tracked:
 """
 
 
-@pytest.fixture(params=["boxed", "in process"])
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Submission]:
+@pytest.fixture
+def lab(lab_of: Lab) -> Submission:
     """A submission of the source above."""
-    package = tmp_path / "code" / "lab"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(SOURCE)
-    (package / "page.py").write_text("SIZE = 4096\n")
-    work = tmp_path / "work"
-    work.mkdir(mode=0o755)
-    tmp_path.chmod(0o755)
-    workshop = Workshop(
-        tmp_path / "code",
-        work,
-        box=open_box("auto") if request.param == "boxed" else None,
-        limits=Limits(question_s=5, memory_bytes=256 * MIB),
-        seed="seed",
-        deadline=time.monotonic() + 60,
-    )
-    submission = Submission(workshop, "lab")
-    yield submission
-    submission.close()
-    workshop.close()
-    assert [entry.name for entry in work.iterdir() if entry.name != "runtime"] == []
+    limits = Limits(question_s=5, memory_bytes=256 * MIB, job_s=60)
+    return lab_of(SOURCE, limits=limits, page="SIZE = 4096\n")
 
 
 def test_plain_data_goes_both_ways_with_its_type(lab: Submission) -> None:
