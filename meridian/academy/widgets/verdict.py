@@ -131,7 +131,7 @@ class VerdictCard:
             told += _small(f"See it happen: <code>{escape(criterion.replay)}</code>")
         if criterion.by_hand:
             told += _small(f"Marked by hand: {_cut(criterion.by_hand)}")
-        if criterion.next and criterion.messages:
+        if criterion.next and criterion.messages and criterion.outcome != "blocked":
             told += _small(f"Next: {_advice(criterion.next)}")
         return told
 

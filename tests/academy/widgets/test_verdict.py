@@ -238,7 +238,7 @@ def test_repairs_replays_and_what_is_next_are_told(lab: Curriculum) -> None:
     assert f"meridian replay {replay_id('a1b2', '1')}" in text
     assert "Next: Run the replay to see it happen" in text
     assert "– not judged yet" in text
-    assert "Mend what it waits for" in text
+    assert "Mend what it waits for" not in text, "the criterion it waits for says what to do"
     assert "Cell a ✓ passedRepaired: it was there twice" in text
     assert "The file ✗ failedcapstone.ipynb is missing" in text
     assert "Cell b" not in text
