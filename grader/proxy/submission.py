@@ -56,12 +56,16 @@ class Raises:
 class Submission(Driving):
     """Asks a worker for the names of one package; starts that worker on first use.
 
+    One that is `weighed` knows what its worker held before anything of the package ran there.
+
     >>> page_file = submission.PageFile(submission.path("x.oor"))      # doctest: +SKIP
     >>> with submission.raises("PageOutOfRange", "IndexError"):        # doctest: +SKIP
     ...     page_file.read_page(9, submission.buffer(4096))
     """
 
-    def __init__(self, workshop: Workshop, package: str) -> None:
+    def __init__(self, workshop: Workshop, package: str, *, weighed: bool = False) -> None:
+        self._weighed = weighed
+        self._empty_bytes = 0
         self._workshop = workshop
         self._package = package
         self._scratch = workshop.scratch()
@@ -166,6 +170,10 @@ class Submission(Driving):
             connection.close()
             self._printed.append(connection.output())
 
+    def own_memory(self) -> int:
+        """`peak_memory` without what the worker held before the package: interpreter, libraries."""
+        return max(0, self.peak_memory() - self._empty_bytes)
+
     def output(self) -> str:
         """What the package printed to stdout so far, cut to the limit."""
         now = [] if self._connection is None else [self._connection.output()]
@@ -180,6 +188,9 @@ class Submission(Driving):
     def _live(self) -> Connection:
         if self._connection is None:
             self._connection = self._workshop.connect(self._scratch)
+            if self._weighed:
+                self._connection.ask("module", "operator")  # now it is there, and its code loaded
+                self._empty_bytes = self._connection.peak_memory()
             self._connection.before = self._share
         return self._connection
 
@@ -193,8 +204,8 @@ class Submission(Driving):
 
 
 def opened(workshop: Workshop, package: str) -> Iterator[Submission]:
-    """A `Submission` for one test, cleaned up afterwards: the body of a fixture."""
-    submission = Submission(workshop, package)
+    """A `Submission` for one race, cleaned up afterwards: the body of a fixture."""
+    submission = Submission(workshop, package, weighed=True)
     try:
         yield submission
     finally:

@@ -57,9 +57,9 @@ class Parked(Protocol):
 
 
 class Weighed(Protocol):
-    """A worker whose memory the kernel counts."""
+    """A worker whose memory the kernel counts: the peak beyond what an empty one holds."""
 
-    def peak_memory(self) -> int: ...
+    def own_memory(self) -> int: ...
 
 
 class _Kind(Protocol[R]):
@@ -197,7 +197,7 @@ class Race:
         neighbours = Neighbours()
         with self._parked(), without_collector():
             taken = measure(sides, Random(self._seed), rounds, kind.settle, kind.again)
-        peaks = {who: worker.peak_memory() for who, worker in memory.items() if worker is not None}
+        peaks = {who: worker.own_memory() for who, worker in memory.items() if worker is not None}
         return kind.finish(Measured(taken, peaks, neighbours.note()))
 
     @contextlib.contextmanager

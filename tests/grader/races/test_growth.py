@@ -81,7 +81,7 @@ def test_report_and_plot(tmp_path: Path) -> None:
         def __init__(self, mib: int) -> None:
             self.mib = mib
 
-        def peak_memory(self) -> int:
+        def own_memory(self) -> int:
             return self.mib * 2**20
 
     past = [

@@ -19,7 +19,7 @@ def test_memory_is_a_share_of_the_peers(tmp_path: Path) -> None:
         def __init__(self, mib: int) -> None:
             self.mib = mib
 
-        def peak_memory(self) -> int:
+        def own_memory(self) -> int:
             return self.mib * 2**20
 
     race = Race("5eed")
