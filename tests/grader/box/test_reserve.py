@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from grader.box.pool import BoxPool, Shape
 from grader.box.reserve import Reserve
 from tests.grader.conftest import TIGHT, Toy, box_processes, processes_with
+from tests.grader.waiting import until
 
 
 @pytest.fixture
@@ -25,15 +25,6 @@ def reserve(toy: Toy) -> Iterator[Reserve]:
     made = Reserve()
     yield made
     made.close()
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 120
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        threading.Event().wait(0.02)
-    return True
 
 
 def test_jobs_share_a_pool_and_a_race_has_none(walls: str, reserve: Reserve) -> None:
@@ -59,7 +50,9 @@ def test_what_nobody_asks_for_ends(walls: str, toy: Toy) -> None:
     with reserve.lent() as pool:
         assert pool is not None
         pool.warm(Shape(tier=walls, limits=TIGHT))
-    assert until(lambda: not box_processes() and reserve._pool is None)
+    assert until(lambda: reserve._pool is None)
+    reserve.close()  # waits for the end of what is under way
+    assert box_processes() == []
 
 
 def test_one_job_at_a_time_has_it(reserve: Reserve) -> None:
