@@ -36,6 +36,10 @@ class Found(msgspec.Struct, frozen=True, order=True):
     path: Path
     numbered: bool = False
 
+    def claimed(self, path: Path, attempt: int) -> Oddity:
+        """That `path` cannot be this attempt of the same learner, for this one is."""
+        return Oddity(path, f"{self.path.name} is attempt {attempt} of {self.learner} already")
+
 
 class Oddity(msgspec.Struct, frozen=True, order=True):
     """What lies among the submissions and is not judged, and why."""
@@ -61,8 +65,7 @@ def discover(folder: Path, capstone: str, package: str) -> tuple[list[Found], li
                 continue
             first = taken.setdefault((item.learner, item.attempt), item)
             if first is not item:
-                words = f"{first.path.name} is attempt {item.attempt} of {item.learner} already"
-                odd.append(Oddity(item.path, words))
+                odd.append(first.claimed(item.path, item.attempt))
     return sorted(taken.values()), sorted(odd)
 
 

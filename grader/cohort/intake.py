@@ -6,8 +6,9 @@ change meanwhile. A submission that is refused becomes a task as well: its verdi
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -45,7 +46,7 @@ class History:
     """Which attempt a submission is that does not say so itself.
 
     The one it was recorded as when these very files were graded before, or refused for the same
-    reason; else the next.
+    reason; else the next one that neither the gradebook nor the folder has.
     """
 
     def __init__(self, book: Gradebook, capstone: str) -> None:
@@ -56,31 +57,47 @@ class History:
             what = report.submission_sha256 or refusal
             self._known[entry.learner].append((entry.attempt, what))
 
-    def attempt(self, found: Found, what: str) -> int:
-        """The number of this attempt; `what` is its hash, or why it was refused."""
+    def attempt(self, found: Found, what: str, taken: Collection[int]) -> int:
+        """The number of this attempt; `what` is its hash, or why it was refused.
+
+        `taken` are the numbers that the folder gives to others of this learner.
+        """
         known = self._known[found.learner]
         if found.numbered or not known:
             return found.attempt
         same = [number for number, other in known if other == what]
-        return max(same) if same else max(number for number, _ in known) + 1
+        return max(same) if same else max([number for number, _ in known] + [*taken]) + 1
 
 
 def take_in(
     found: Iterable[Found], terms: Terms, store: SubmissionStore, history: History, work: Path
 ) -> Iterator[Task | Oddity]:
-    """A task for every submission, or why it could not even be read; `work` is left empty."""
-    for item in found:
+    """A task for every submission, or why there is none; `work` is left empty.
+
+    No two tasks are the same attempt: those whose name says which one they are come first.
+    """
+    given: dict[str, dict[int, Found]] = defaultdict(dict)
+    for item in sorted(found, key=lambda item: (not item.numbered, item)):
+        taken = given[item.learner]
         try:
-            task = _task(item, terms, store, history, work / "intake")
+            task = _task(item, terms, store, history, work / "intake", taken)
         except OSError as error:
             yield Oddity(item.path, f"cannot be read: {error.strerror or error}")
-        else:
-            yield task
+            continue
         finally:
             remove_tree(work / "intake")
+        first = taken.setdefault(task.attempt, item)
+        yield task if first is item else first.claimed(item.path, task.attempt)
 
 
-def _task(item: Found, terms: Terms, store: SubmissionStore, history: History, code: Path) -> Task:
+def _task(
+    item: Found,
+    terms: Terms,
+    store: SubmissionStore,
+    history: History,
+    code: Path,
+    taken: Collection[int],
+) -> Task:
     sha256, refusal = "", ""
     try:
         collected = collect(item.path, code, terms.package)
@@ -88,7 +105,7 @@ def _task(item: Found, terms: Terms, store: SubmissionStore, history: History, c
         sha256 = collected.sha256
     except SubmissionRefused as error:
         refusal = str(error)
-    attempt = history.attempt(item, sha256 or refusal)
+    attempt = history.attempt(item, sha256 or refusal, taken)
     return Task(
         capstone=terms.capstone,
         mode=terms.mode,
@@ -102,7 +119,7 @@ def _task(item: Found, terms: Terms, store: SubmissionStore, history: History, c
         environment=terms.environment,
         submission_sha256=sha256,
         refusal=refusal,
-        source=str(item.path.absolute()),
+        source=os.fsencode(item.path.absolute()) if refusal else b"",
     )
 
 

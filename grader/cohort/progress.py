@@ -112,8 +112,11 @@ def json_lines(stream: IO[str]) -> OnEvent:
     """Every event as one line of JSON."""
     import msgspec
 
+    from grader.report import sayable
+
     def on_event(event: dict[str, Any]) -> None:
-        stream.write(msgspec.json.encode(event, enc_hook=str).decode() + "\n")
+        plain = sayable(msgspec.to_builtins(event, enc_hook=str))
+        stream.write(msgspec.json.encode(plain).decode() + "\n")
         stream.flush()
 
     return on_event
@@ -141,7 +144,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"{len(summary.odd)} not judged:"
     for item in summary.odd:
         yield _plain(f"  {item.path.name}: {item.reason}")
-    yield f"Reports, and feedback to hand out: {summary.out}"
+    yield _plain(f"Reports, and feedback to hand out: {summary.out}")
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,7 @@ from grader.cohort.discover import Oddity
 from grader.cohort.queue import Job
 from grader.cohort.settle import Result
 from grader.cohort.worker import own_peak_bytes
-from grader.report import write_file
+from grader.report import sayable, write_file
 
 __all__ = ["Row", "Summary", "summarize"]
 
@@ -71,7 +71,8 @@ def summarize(jobs: Iterable[Job], odd: list[Oddity], out: Path, peak_bytes: int
     )
     for left in out.glob(".cohort.json.*"):  # of a run that was killed right here
         left.unlink()
-    text = msgspec.json.format(msgspec.json.encode(summary, enc_hook=str), indent=2)
+    plain = sayable(msgspec.to_builtins(summary, enc_hook=str))  # a name may be any bytes
+    text = msgspec.json.format(msgspec.json.encode(plain), indent=2)
     write_file(summary.path, text + b"\n")
     return summary
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a verdict depends on; equal tasks have equal verdicts, but for time.
 
     `submission_sha256` is empty for a submission that cannot be taken in. Such a one does not
-    travel: `source` is judged, and refused, where it lies; `refusal` is why.
+    travel: `source`, a path as the system has it, is judged, and refused, where it lies; `refusal`
+    is why.
     """
 
     capstone: str
@@ -48,14 +50,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment
     submission_sha256: str
     refusal: str = ""
-    source: str = ""
+    source: bytes = b""
     history: tuple[Past, ...] = ()
     """The learner's earlier races, for the plots alone."""
 
 
 def cache_key(task: Task) -> str:
     """The name of this task's verdict, whoever reaches it, wherever the submission lay."""
-    facts = msgspec.structs.replace(task, source="", history=())
+    facts = msgspec.structs.replace(task, source=b"", history=())
     return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
 
 
@@ -81,7 +83,7 @@ def judge(task: Task, packed: bytes | None, secret: bytes, pool: BoxPool | None 
 
 def _submission(task: Task, packed: bytes | None, work: Path) -> Path:
     if packed is None:
-        return Path(task.source)
+        return Path(os.fsdecode(task.source))
     store = SubmissionStore(work / "store")
     store.folder.mkdir()
     store.path(task.submission_sha256).write_bytes(packed)

@@ -19,6 +19,7 @@ from grader.cohort.queue import LEASE_S, Job, Lane, Queue
 from grader.cohort.sealed import Results, job_secret
 from grader.cohort.task import Executor, Task
 from grader.records.store import SubmissionStore
+from grader.report import sayable
 
 __all__ = ["Order", "serve"]
 
@@ -70,7 +71,7 @@ def serve(
                 queue.give_back(job, order.owner)
                 raise
             except Exception as error:
-                reason = "" if stop.is_set() else f"{type(error).__name__}: {error}"
+                reason = "" if stop.is_set() else sayable(f"{type(error).__name__}: {error}")
                 final = isinstance(error, WorkersKilled)
                 queue.give_back(job, order.owner, reason, final=final)
             else:
