@@ -84,9 +84,11 @@ def _print(made: Board) -> None:
     for capstone in made.capstones:
         _print_capstone(console, capstone)
     if made.stuck:
-        table = _table("Learner", "Capstone", "Criterion", "Attempts", "What they were told")
+        which = ("Capstone",) if len(made.capstones) > 1 else ()
+        table = _table("Learner", *which, "Criterion", "Attempts", "What they were told")
         for s in made.stuck[:_MOST]:
-            _row(table, s.learner, s.capstone, f"{s.criterion}. {s.title}", s.attempts, s.says)
+            at = (s.capstone,) if which else ()
+            _row(table, s.learner, *at, _name(s.criterion, s.title), s.attempts, s.says)
         _titled(console, f"Stuck ({len(made.stuck)})", table)
     table = _table("Learner", "Passed", "Submitted", "Attempts", "Last seen")
     for row in made.learners[:_MOST]:
@@ -95,10 +97,10 @@ def _print(made: Board) -> None:
 
 
 def _print_capstone(console: Console, capstone: CapstoneBoard) -> None:
-    table = _table("Criterion", "Passed", "Failed", "Not written", "Waiting", "Not submitted")
+    table = _table("Criterion", "Passed", "Failed", "Not written", "Waiting", "Nothing judged")
     for t in capstone.criteria:
         counts = (t.passed, t.failed, t.not_written, t.waiting, t.not_submitted)
-        _row(table, f"{t.criterion}. {t.title}", *counts)
+        _row(table, _name(t.criterion, t.title), *counts)
     median = "" if capstone.median_score is None else f", median {capstone.median_score:g}"
     said = f"{capstone.passed} of {capstone.submitted} passed{median}"
     _titled(console, f"{capstone.key}, {capstone.title}: {said}", table)
@@ -110,11 +112,15 @@ def _print_capstone(console: Console, capstone: CapstoneBoard) -> None:
         console.print()
 
 
+def _name(criterion: str, title: str) -> str:
+    return f"{criterion}. {title}" if criterion.isdigit() else f"Bonus: {title}"
+
+
 def _table(*heads: str) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    numbers = ("Passed", "Failed", "Not written", "Waiting", "Not submitted", "Attempts")
+    numbers = ("Passed", "Failed", "Not written", "Waiting", "Nothing judged", "Attempts")
     for head in heads:
         right = head in (*numbers, "Submitted", "Learners")
         table.add_column(head, justify="right" if right else "left", overflow="fold")

@@ -34,7 +34,7 @@ class Tier(enum.StrEnum):
 
 def run_one_command(
     capstone: Annotated[str, typer.Option(help="Key of the capstone, like database/01-storage.")],
-    submission: Annotated[Path, typer.Option(help="Folder that holds the learner's package.")],
+    submission: Annotated[Path, typer.Option(help="Folder, or archive, with the package.")],
     out: Annotated[Path, typer.Option(help="Folder for report.json, feedback.html and plots.")],
     mode: Annotated[Mode, typer.Option(help="Judge all, the quick part, or the races.")] = (
         Mode.SUBMIT

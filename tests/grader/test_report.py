@@ -10,13 +10,9 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from grader.feedback import feedback_html, visible
 from grader.feedback_style import STYLE
 from grader.records.gradebook import Gradebook, GradebookError
@@ -31,34 +27,9 @@ from grader.report import (
     lab_key,
     read_report,
 )
-
-KEY = b"k" * 32
-
-
-def make(**changes: Any) -> Report:
-    """A signed report of a submission."""
-    facts: dict[str, Any] = {"mode": "submit", "learner": "ada", "attempt": 1}
-    facts |= changes.pop("facts", {})
-    report = Report(
-        capstone="toy/01",
-        score=70,
-        max_score=100,
-        bonus=0,
-        passed=True,
-        box="bwrap",
-        seed="5eed",
-        submission_sha256="ab" * 32,
-        criteria=[CriterionReport(id="1", title="One", points=100, score=70, outcome="failed")],
-        notebook=NotebookReport(),
-        benchmarks=[],
-        environment=facts,
-        started_at="2026-01-01T00:00:00+00:00",
-        duration_s=1.5,
-    )
-    for name, value in changes.items():
-        setattr(report, name, value)
-    report.sign(KEY)
-    return report
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.grader.reports import HOSTILE, KEY, Tags, make
 
 
 def test_a_report_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -137,28 +108,9 @@ def test_the_labs_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 
 # -- feedback ------------------------------------------------------------------------------------
 
-HOSTILE = "</pre><script>alert('x')</script><img src=x onerror=alert(1)>\x1b[31m\u202e&amp;\""
-
-
-class Tags(html.parser.HTMLParser):
-    """What a browser would find in a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
 
 def page_of(report: Report, title: str, out: Path) -> Tags:
-    tags = Tags()
-    tags.feed(feedback_html(report, title, out))
-    return tags
+    return Tags(feedback_html(report, title, out))
 
 
 def test_hostile_text_is_only_text(tmp_path: Path) -> None:
