@@ -24,7 +24,7 @@ MAX_RESULT_BYTES = 64 * 2**20
 _MAGIC = b"MSA1"
 _SEAL_BYTES = 32
 _HEAD = len(_MAGIC) + _SEAL_BYTES
-_NAME = re.compile(r"[\w][\w.\-]{0,150}")
+_NAME = re.compile(r"(plots/)?[\w][\w.\-]{0,150}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _FILES = msgspec.msgpack.Decoder(dict[str, bytes])
 
@@ -35,7 +35,7 @@ def job_secret(run_secret: bytes, cache_key: str) -> bytes:
 
 
 def seal(files: dict[str, bytes], secret: bytes) -> bytes:
-    """`files`, by plain name, as one block of bytes that only `secret` could have made.
+    """`files`, by plain name or ``plots/<name>``, as bytes that only `secret` could have made.
 
     Raises `ValueError` for a name that is more than a file's name, and for too much of it.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from grader.cohort.task import Task
 from grader.feedback import feedback_html
 from grader.judging.judge import Verdict
 from grader.races.history import past_of
-from grader.records.gradebook import Gradebook, GradebookError
+from grader.records.gradebook import Attempt, Gradebook, GradebookError
+from grader.records.pages import keep_plots, learner_page_of, plots_of
 from grader.report import CriterionReport, Report, write_file
 from grader.scoring import score
 from meridian.academy.curriculum import Capstone
@@ -89,9 +91,11 @@ class Settler:
                 return None
             report = merged(base, report, self._capstone)
         report.sign(self._key)
-        self._hand_out(job, report, files)
-        receipt, note = self._record(report)
-        result = _result(report)
+        entry, note = None, ""
+        if report.environment.get("mode") == "submit":
+            entry, note = self._record(report)
+        result = self._hand_out(job, report, files, entry)
+        receipt = entry.receipt if entry else ""
         self._queue.settle(job, verdict=msgspec.json.encode(result), receipt=receipt, note=note)
         return result
 
@@ -111,17 +115,39 @@ class Settler:
         race = msgspec.structs.replace(task, lane="races", history=past_of(earlier))
         return as_entry(race, self._results, self._run_secret)
 
-    def _hand_out(self, job: Job, report: Report, files: dict[str, bytes]) -> None:
-        """The folder of this attempt, whole or not at all; the page of the last one to give."""
+    def _record(self, report: Report) -> tuple[Attempt, str]:
+        """How the attempt stands in the gradebook, and why it does not stand as in `report`."""
+        facts, note = report.environment, ""
+        try:
+            self._book.record(report, self._key)
+        except GradebookError as error:
+            note = f"not recorded: {error.reason}; compare with `grader regrade`"
+        return self._book.attempt(facts["learner"], report.capstone, facts["attempt"]), note
+
+    def _hand_out(
+        self, job: Job, report: Report, files: dict[str, bytes], entry: Attempt | None
+    ) -> Result:
+        """The folder of this attempt, whole or not at all; the page of the last one to give.
+
+        Of an attempt that is entered, what the gradebook says: it may have another verdict, be
+        regraded, or have marks by hand. Plots are of the verdict that they come with.
+        """
         place = self._out / "reports" / job.learner / f"attempt-{job.attempt}"
         _sweep(place.parent)
         folder = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
         try:
             for name, content in files.items():
                 if name not in ("report.json", FEEDBACK):
+                    (folder / name).parent.mkdir(exist_ok=True)
                     (folder / name).write_bytes(content)
-            page = feedback_html(report, self._capstone.title, folder).encode()
-            (folder / FEEDBACK).write_bytes(page)
+            if entry is None:
+                capstone = self._capstone
+                page = feedback_html(report, capstone.title, folder, capstone=capstone)
+            else:
+                keep_plots(self._book, report, folder)
+                report = self._stands(report, entry, folder)
+                page = learner_page_of(self._book, entry.receipt, self._capstone)
+            (folder / FEEDBACK).write_text(page, encoding="utf-8")
             report.write(folder / "report.json")
             os.chmod(folder, 0o755)
             _replace_folder(folder, place)
@@ -129,16 +155,18 @@ class Settler:
             remove_tree(folder)
         if job.attempt == self._latest.get(job.learner):
             _sweep(self._out / "feedback" / job.learner)
-            write_file(self._out / "feedback" / job.learner / FEEDBACK, page)
+            write_file(self._out / "feedback" / job.learner / FEEDBACK, page.encode())
+        return _result(report, entry)
 
-    def _record(self, report: Report) -> tuple[str, str]:
-        """The receipt, or why there is none."""
-        if report.environment.get("mode") != "submit":
-            return "", ""
-        try:
-            return self._book.record(report, self._key), ""
-        except GradebookError as error:
-            return "", f"not recorded: {error.reason}; compare with `grader regrade`"
+    def _stands(self, report: Report, entry: Attempt, folder: Path) -> Report:
+        """The report that counts; when it is not `report`, `folder` gets its plots instead."""
+        counts = self._book.report(entry.receipt)
+        if counts.signature != report.signature:
+            for left in folder.iterdir():
+                remove_tree(left) if left.is_dir() else left.unlink()
+            if (plots := plots_of(self._book, counts)).is_dir():
+                shutil.copytree(plots, folder, dirs_exist_ok=True)
+        return counts
 
 
 def merged(base: Report, races: Report, capstone: Capstone) -> Report:
@@ -193,13 +221,14 @@ def _report(files: dict[str, bytes], task: Task) -> Report:
     return report
 
 
-def _result(report: Report) -> Result:
+def _result(report: Report, entry: Attempt | None) -> Result:
     missed = (e.outcome for e in report.criteria if e.outcome not in ("passed", "not_run"))
+    stands = entry or report
     return Result(
-        score=report.score,
-        max_score=report.max_score,
-        passed=report.passed,
-        judged=report.judged,
+        score=stands.score,
+        max_score=stands.max_score,
+        passed=stands.passed,
+        judged=stands.judged,
         outcome=next(missed, "passed"),
     )
 
@@ -215,7 +244,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _replace_folder(new: Path, place: Path) -> None:
-    """Put `new` where `place` is, or was; a reader sees one or the other, whole."""
+    """Put `new` where `place` is. A reader finds one of both, whole, or for a moment neither."""
     if place.exists():
         old = place.with_name(f".old-{secrets.token_hex(4)}")
         os.rename(place, old)

@@ -75,8 +75,11 @@ def judge(task: Task, packed: bytes | None, secret: bytes, pool: BoxPool | None 
         spec = _spec(task, _submission(task, packed, work), work / "out", secret)
         report = run_one(msgspec.structs.replace(spec, pool=pool))
         _same(task, report)
-        files = sorted(path for path in (work / "out").iterdir() if path.is_file())
-        return seal({path.name: path.read_bytes() for path in files}, secret)
+        out = work / "out"
+        files = sorted(path for path in out.iterdir() if path.is_file())
+        files += sorted(out.glob("plots/*.svg"))
+        named = {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
+        return seal(named, secret)
     finally:
         remove_tree(work)
 

@@ -57,22 +57,17 @@ def feedback(
     out: Annotated[Path | None, typer.Option(help="The file; RECEIPT.html by default.")] = None,
 ) -> None:
     """Write a learner's page anew, with marks given by hand and later regrades."""
-    from grader.feedback import feedback_html
     from grader.records.gradebook_reader import GradebookReader
+    from grader.records.pages import learner_page_of
     from grader.report import write_file
     from meridian.academy.curriculum import lab_root, load
 
     with trouble():
         root = lab_root()
         with GradebookReader(root / ".meridian" / "gradebook.sqlite", read_only=True) as book:
-            report, marks = book.report(receipt), book.manual_marks(receipt)
-            entry = next(a for a in book.attempts(capstone=report.capstone) if a.receipt == receipt)
-        report.score, report.passed = entry.score, entry.passed
-        definition = load(root).capstone(report.capstone)
+            definition = load(root).capstone(book.report(receipt).capstone)
+            page = learner_page_of(book, receipt, definition)
         path = out or Path(f"{receipt}.html")
-        page = feedback_html(
-            report, definition.title, path.parent, capstone=definition, marks=marks, receipt=receipt
-        )
         write_file(path, page.encode())
     typer.echo(path)
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
-from grader.feedback import feedback_html
 from grader.records.board import Board, board
 from grader.records.board_page import (
     POLICY,
@@ -27,6 +26,7 @@ from grader.records.board_page import (
     overview_page,
 )
 from grader.records.gradebook_reader import GradebookError, GradebookReader
+from grader.records.pages import learner_page_of
 from meridian.academy.curriculum import Capstone
 
 __all__ = ["BoardServer"]
@@ -121,17 +121,10 @@ class BoardServer:
     def _feedback(self, receipt: str) -> str | None:
         with GradebookReader(self._gradebook, read_only=True) as book:
             try:
-                report, marks = book.report(receipt), book.manual_marks(receipt)
+                definition = self._definition(book.report(receipt).capstone)
+                return learner_page_of(book, receipt, definition)
             except GradebookError:
                 return None
-            entry = next(a for a in book.attempts(capstone=report.capstone) if a.receipt == receipt)
-        report.score, report.passed = entry.score, entry.passed
-        definition = self._definition(report.capstone)
-        title = definition.title if definition else report.capstone
-        nowhere = self._gradebook.parent / "no-plots-here"
-        return feedback_html(
-            report, title, nowhere, capstone=definition, marks=marks, receipt=receipt
-        )
 
     def _board(self) -> Board:
         """The board as the gradebook stands now; made anew only when something was entered."""

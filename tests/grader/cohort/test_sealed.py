@@ -14,7 +14,7 @@ from grader.cohort.sealed import MAX_RESULT_BYTES, Results, job_secret, seal, un
 
 SECRET = b"s" * 32
 KEY = "ab" * 32
-FILES = {"report.json": b"{}", "race-1.svg": b"<svg/>"}
+FILES = {"report.json": b"{}", "plots/race-1.svg": b"<svg/>"}
 names = st.from_regex(r"[a-z][a-z0-9_.\-]{0,20}", fullmatch=True)
 
 
@@ -51,7 +51,9 @@ def test_another_jobs_secret_does_not_open_it() -> None:
         unseal(seal(FILES, one), other)
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a\0b", "a\nb", "x" * 200])
+@pytest.mark.parametrize(
+    "name", ["", "../x", "a/b", "plots/../x", "plots/", ".hidden", "a\0b", "a\nb", "x" * 200]
+)
 def test_only_plain_names_are_sealed(name: str) -> None:
     with pytest.raises(ValueError, match="plain file name"):
         seal({name: b""}, SECRET)
