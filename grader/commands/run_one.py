@@ -71,7 +71,7 @@ def run_one_command(
         )
         on_event({"event": "report", "path": str(out / "report.json")})
         if entered:
-            _record(lab_root() / ".meridian", report)
+            _record(lab_root() / ".meridian", report, out)
     if not events:
         _summary(report, out)
 
@@ -93,12 +93,15 @@ def _look_at_folders(submission: Path, out: Path) -> None:
         raise usage_error(problem)
 
 
-def _record(folder: Path, report: Any) -> None:
+def _record(folder: Path, report: Any, out: Path) -> None:
     from grader.records.gradebook import Gradebook
+    from grader.records.pages import keep_plots
     from grader.report import lab_key
 
     with Gradebook(folder / "gradebook.sqlite") as book:
-        typer.echo(f"Receipt: {book.record(report, lab_key(folder))}")
+        receipt = book.record(report, lab_key(folder))
+        keep_plots(book, report, out)
+    typer.echo(f"Receipt: {receipt}")
 
 
 def _summary(report: Any, out: Path) -> None:

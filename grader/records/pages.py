@@ -6,9 +6,12 @@ for the folder of an attempt that is handed out once more.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
+
+import msgspec
 
 from grader.box.files import remove_tree
 from grader.feedback import feedback_html
@@ -34,12 +37,18 @@ def learner_page_of(book: GradebookReader, receipt: str, capstone: Capstone | No
 
 
 def plots_of(book: GradebookReader, report: Report) -> Path:
-    """The folder that the plots of a signed `report` are kept in, by their names in the report."""
-    return book.path.parent / "plots" / report.signature[:32]
+    """The folder that the plots of `report` are kept in, by their names in the report.
+
+    It goes by what was measured: a regrade that lets the races stand has their plots too.
+    """
+    facts = report.environment
+    raced = [report.capstone, facts.get("learner"), facts.get("attempt"), report.benchmarks]
+    name = hashlib.sha256(msgspec.json.encode(raced, order="deterministic")).hexdigest()
+    return book.path.parent / "plots" / name
 
 
 def keep_plots(book: GradebookReader, report: Report, folder: Path) -> None:
-    """Keep what `report`, now signed, names of the plots in `folder`, all or none of it."""
+    """Keep what `report` names of the plots in `folder`, all or none of it."""
     place = plots_of(book, report)
     names = {race.plot for race in report.benchmarks if (folder / race.plot).is_file()}
     if not names or place.is_dir():

@@ -145,6 +145,19 @@ def test_the_page_says_what_is_required_and_is_the_same_everywhere(settling: Set
 def test_plots_are_of_the_verdict_they_come_with(settling: Settling) -> None:
     settling.settle(judged(60, benchmarks=[RACE]), {"plots/sum.svg": b"<svg>first</svg>"})
     page = settling.page
-    settling.settle(judged(100, benchmarks=[RACE]), {"plots/sum.svg": b"<svg>second</svg>"})
+    other = msgspec.structs.replace(RACE, ratio=3.0)
+    settling.settle(judged(100, benchmarks=[other]), {"plots/sum.svg": b"<svg>second</svg>"})
     assert settling.page == page
     assert (settling.place / "plots" / "sum.svg").read_bytes() == b"<svg>first</svg>"
+
+
+def test_a_regrade_that_lets_the_races_stand_has_their_plots(settling: Settling) -> None:
+    settling.settle(judged(60, benchmarks=[RACE]), {"plots/sum.svg": b"<svg>race</svg>"})
+    before = settling.page
+    regraded = judged(100, benchmarks=[RACE])
+    settling.book.regrade(regraded, KEY, capstone=CAPSTONE, author="Q. Marker", why="new suite")
+    row = settling.settle(judged(60, benchmarks=[RACE]), {"plots/sum.svg": b"<svg>race</svg>"})
+    assert (row.score, row.passed) == (100, True)
+    assert settling.page != before
+    assert "data:image/svg+xml" in settling.page
+    assert (settling.place / "plots" / "sum.svg").is_file()
