@@ -155,7 +155,7 @@ def test_a_plot_of_several_races_is_named_once(tmp_path: Path) -> None:
     ]
     assert list(race_lines(races, tmp_path)) == [
         "Inserts: 1.50 times the speed of sqlite3",
-        "Inserts: 0.90 times the speed of model answer",
+        "Inserts: 0.90 times the speed of the model answer",
         f"   {tmp_path / 'plots' / 'inserts.svg'}",
         "Gets: not measured against sqlite3",
     ]

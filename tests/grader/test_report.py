@@ -184,7 +184,7 @@ def test_a_plot_of_several_races_is_shown_once(tmp_path: Path) -> None:
     tags = page_of(make(benchmarks=races), "Title", tmp_path)
     assert sum(tag == "img" for tag, _ in tags.found) == 1
     assert "2.00 times the speed of sqlite3" in tags.text
-    assert "2.00 times the speed of model answer" in tags.text
+    assert "2.00 times the speed of the model answer" in tags.text
 
 
 def test_what_is_not_written_is_not_marked_as_a_mistake(tmp_path: Path) -> None:

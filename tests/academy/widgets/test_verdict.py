@@ -317,5 +317,5 @@ def test_races_that_share_a_plot_show_it_once(lab: Curriculum, tmp_path: Path) -
     ]
     html = verdict_card(report(benchmarks=races), folder=tmp_path).html()
     assert html.count("<img") == 1
-    assert html.index("times the speed of model answer") < html.index("<img")
+    assert html.index("times the speed of the model answer") < html.index("<img")
     assert html.index("times the speed of sqlite3") < html.index("<img")

@@ -64,7 +64,7 @@ def test_the_model_answer_races_in_the_same_rounds(toy: Any) -> None:
     assert data["history"] == []
     page = (toy.out / "feedback.html").read_text()
     assert page.count("data:image/svg+xml;base64,") == 1
-    assert "the speed of model answer" in page
+    assert "the speed of the model answer" in page
 
 
 def test_the_clock_of_a_race_is_the_judges(toy: Any) -> None:
