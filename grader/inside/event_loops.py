@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
+import queue
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from grader.inside.tasks import Entered, Pump, Started, Task
+from grader.inside.tasks import KEEPER, Entered, Pump, Started, Task, keeper_here
+from grader.inside.together import Prepared, Row, Rows
+
+if TYPE_CHECKING:
+    from grader.inside.steering import Keeper
 
 __all__ = ["AsyncioLoop", "Loop", "TrioLoop", "open_loop"]
 
@@ -16,21 +24,33 @@ _END_S = 2.0
 
 
 class Loop(ABC):
-    """An event loop in a thread of its own, asked from others."""
+    """An event loop in a thread of its own, asked from others.
 
-    def __init__(self) -> None:
+    With a `keeper` its time is virtual: each question lets it run until every task waits, and
+    nothing moves between questions. So what happens depends on the questions alone.
+    """
+
+    def __init__(self, keeper: Keeper | None = None, seed: int | None = None) -> None:
+        self._keeper = keeper
+        self._seed = seed
+        self._threads = set(threading.enumerate())
         up = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(up,), name="loop", daemon=True)
+        self._thread = threading.Thread(target=self._main, args=(up,), name="loop", daemon=True)
         self._thread.start()
         up.wait()
+        self.until(lambda: True)
+
+    def _main(self, up: threading.Event) -> None:
+        keeper_here.keeper = self._keeper
+        self._run(up)
 
     @abstractmethod
     def _run(self, up: threading.Event) -> None:
         """Set `up` inside the loop, and return when `stop` asks for it."""
 
     @abstractmethod
-    def spawn(self, function: Callable[[], Awaitable[Any]]) -> Task:
-        """Start a task."""
+    def spawn_all(self, functions: Sequence[Callable[[], Awaitable[Any]]]) -> list[Task]:
+        """Start tasks, all of them before any runs."""
 
     @abstractmethod
     def do(self, function: Callable[[], Any]) -> None:
@@ -41,12 +61,66 @@ class Loop(ABC):
         """An event of this backend: ``set()`` in the loop, and ``await wait()``."""
 
     @abstractmethod
+    def time(self) -> float:
+        """Seconds by the loop's clock."""
+
+    @abstractmethod
     async def _settle(self) -> None:
         """Return when every other task waits for something."""
 
     @abstractmethod
     def stop(self) -> None:
         """Cancel every task and end the loop. Waits for that, but not for ever."""
+
+    def until(
+        self,
+        goal: Callable[[], bool],
+        begin: Callable[[], Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+        until_s: float = math.inf,
+        or_stuck: bool = False,
+    ) -> None:
+        """Do `begin` in the loop, and let virtual time pass until `goal` holds at a rest.
+
+        No longer than `timeout_s` of real time, nor beyond `until_s` of virtual time; with
+        `or_stuck` also no longer than anything can move. In real time it does `begin`, no more.
+        """
+        keeper = self._keeper
+        if keeper is None:
+            if begin is not None:
+                self.do(begin)
+            return
+        news: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+        def start() -> None:
+            if begin is not None:
+                begin()
+            keeper.want(goal, until_s, news)
+
+        self.do(start)
+        deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = min(deadline_s - time.monotonic(), threading.TIMEOUT_MAX)
+            try:
+                reached = news.get(timeout=max(0.0, left_s))
+            except queue.Empty:
+                break
+            if reached:
+                return
+            if or_stuck and not self._has_threads():
+                break
+        self.do(lambda: keeper.drop(news))
+
+    def _has_threads(self) -> bool:
+        """Whether the submission has started any since this loop began: one may move things."""
+        now = set(threading.enumerate()) - self._threads
+        return any(thread is not self._thread and thread.name != KEEPER for thread in now)
+
+    def spawn(self, function: Callable[[], Awaitable[Any]]) -> Task:
+        """Start a task."""
+        (task,) = self.spawn_all([function])
+        return task
 
     def call(self, function: Any, arguments: Any, keywords: Any) -> Any:
         """``function(*arguments)`` in a task of its own, awaited when it can be."""
@@ -63,6 +137,7 @@ class Loop(ABC):
         """The task and what it gave to ``task_status.started()``."""
         status = Started()
         task = self.start(function, arguments, {**keywords, "task_status": status})
+        self.until(lambda: status.is_over(task))
         return task, status.wait(task)
 
     def enter(self, manager: Any) -> tuple[Entered, Any]:
@@ -73,7 +148,44 @@ class Loop(ABC):
         return Pump(self, source)
 
     def settle(self) -> None:
-        self.spawn(self._settle).result()
+        if self._keeper is None:
+            self.spawn(self._settle).result()
+        else:
+            self.until(lambda: True)
+
+    def advance(self, seconds: float) -> None:
+        """Let so much virtual time pass. Raises `ValueError` where time is real, or goes back."""
+        if self._keeper is None:
+            raise ValueError('Expected a loop with clock="virtual"; real time cannot be advanced')
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"Expected a finite time >= 0 s, got {seconds}")
+        to_s = self.time() + seconds
+        self.until(lambda: self.time() >= to_s, until_s=to_s)
+
+    def together(self, clients: Sequence[Sequence[Prepared]], within_s: float) -> list[list[Row]]:
+        """What each client saw, one task each: not beyond `within_s`, nor until nothing moves."""
+        rows = Rows(clients)
+
+        async def client(number: int) -> None:
+            for entry in rows.of(number):
+                entry.begin()
+                try:
+                    value = entry.function(*entry.arguments)
+                    entry.end(await value if inspect.isawaitable(value) else value)
+                except Exception as error:
+                    entry.end(error, raised=True)
+
+        starts = [functools.partial(client, number) for number in range(len(clients))]
+        tasks = self.spawn_all(starts)
+        deadline_s = time.monotonic() + within_s
+        self.until(lambda: all(task.done() for task in tasks), timeout_s=within_s, or_stuck=True)
+        if self._keeper is None:
+            for task in tasks:
+                task.wait(max(0.0, deadline_s - time.monotonic()))
+        told = rows.told()
+        for task in tasks:
+            task.cancel()
+        return told
 
 
 class AsyncioLoop(Loop):
@@ -82,15 +194,32 @@ class AsyncioLoop(Loop):
     def _run(self, up: threading.Event) -> None:
         import asyncio
 
-        with asyncio.Runner() as runner:
+        made = None if self._keeper is None else self._steered
+        with asyncio.Runner(loop_factory=made) as runner:
             self._loop = runner.get_loop()
             self._loop.call_soon(up.set)
             self._loop.run_forever()
 
-    def spawn(self, function: Callable[[], Awaitable[Any]]) -> Task:
+    def _steered(self) -> Any:
+        from grader.inside.steering import SteeredLoop
+
+        assert self._keeper is not None
+        return SteeredLoop(self._keeper, self._seed)
+
+    def spawn_all(self, functions: Sequence[Callable[[], Awaitable[Any]]]) -> list[Task]:
+        starts = [self._prepared(function) for function in functions]
+
+        def begin() -> None:
+            for _, start in starts:
+                start()
+
+        self.until(lambda: True, begin)
+        return [task for task, _ in starts]
+
+    def _prepared(self, function: Callable[[], Awaitable[Any]]) -> tuple[Task, Callable[[], None]]:
         import asyncio
 
-        task = Task()
+        task = Task(self)
 
         async def run() -> None:
             try:
@@ -103,11 +232,13 @@ class AsyncioLoop(Loop):
 
         def start() -> None:
             ours = self._loop.create_task(run())
-            task.stop = lambda: self.do(ours.cancel)
+            task.stop = lambda: self.until(lambda: True, ours.cancel)
 
         task.stop = lambda: self.do(lambda: task.stop())  # until it has started
-        self.do(start)
-        return task
+        return task, start
+
+    def time(self) -> float:
+        return float(self._loop.time())
 
     def do(self, function: Callable[[], Any]) -> None:
         self._loop.call_soon_threadsafe(function)
@@ -139,19 +270,44 @@ class TrioLoop(Loop):
     def _run(self, up: threading.Event) -> None:
         import trio
 
+        keeper = self._keeper
+
         async def main() -> None:
             self._token = trio.lowlevel.current_trio_token()
+            self._clock = trio.lowlevel.current_clock()
             async with trio.open_nursery() as self._nursery:
+                if keeper is not None:
+                    self._nursery.start_soon(keep_trio, keeper, self._clock, name=KEEPER)
                 up.set()
                 await trio.sleep_forever()
 
-        trio.run(main)
+        if keeper is None:
+            trio.run(main)
+            return
+        import trio.testing
 
-    def spawn(self, function: Callable[[], Awaitable[Any]]) -> Task:
+        from grader.inside.steering import draw_trio_order_from, keep_trio
+
+        draw_trio_order_from(self._seed)
+        trio.run(main, clock=trio.testing.MockClock())
+
+    def spawn_all(self, functions: Sequence[Callable[[], Awaitable[Any]]]) -> list[Task]:
+        starts = [self._prepared(function) for function in functions]
+
+        def begin() -> None:
+            for _, run in starts:
+                self._nursery.start_soon(run)
+
+        self.until(lambda: True, begin)
+        return [task for task, _ in starts]
+
+    def _prepared(
+        self, function: Callable[[], Awaitable[Any]]
+    ) -> tuple[Task, Callable[[], Awaitable[None]]]:
         import trio
 
-        task, scope = Task(), trio.CancelScope()
-        task.stop = lambda: self.do(scope.cancel)
+        task, scope = Task(self), trio.CancelScope()
+        task.stop = lambda: self.until(lambda: True, scope.cancel)
 
         async def run() -> None:
             value = None
@@ -166,8 +322,10 @@ class TrioLoop(Loop):
             else:
                 task.end(value, cancelled=scope.cancelled_caught)
 
-        self.do(lambda: self._nursery.start_soon(run))
-        return task
+        return task, run
+
+    def time(self) -> float:
+        return float(self._clock.current_time())
 
     def do(self, function: Callable[[], Any]) -> None:
         self._token.run_sync_soon(function)
@@ -188,10 +346,15 @@ class TrioLoop(Loop):
             self._thread.join(_END_S)
 
 
-def open_loop(backend: str) -> Loop:
+def open_loop(backend: str, clock: str = "real", seed: int | None = None) -> Loop:
     """A running loop. Raises `ModuleNotFoundError` where the box has no such backend."""
+    keeper = None
+    if clock == "virtual":
+        from grader.inside.steering import Keeper
+
+        keeper = Keeper()
     if backend == "trio":
         import trio  # noqa: F401 - its absence is told here, not from a thread
 
-        return TrioLoop()
-    return AsyncioLoop()
+        return TrioLoop(keeper, seed)
+    return AsyncioLoop(keeper, seed)

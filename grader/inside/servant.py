@@ -32,6 +32,7 @@ from grader.inside.protocol import (
 )
 from grader.inside.tasks import awaited, run_once
 from grader.inside.telling import UNTELLABLE, describe, refuse, tell
+from grader.inside.together import Prepared, Row, in_threads
 
 __all__ = ["EXIT_NO_MEMORY", "Servant", "serve"]
 
@@ -90,10 +91,23 @@ class Servant(Operations):
     def do_run_async(self, backend: str, function: Any, arguments: Any, keywords: Any) -> Any:
         return run_once(backend, function, arguments, keywords)
 
-    def do_loop(self, backend: str) -> Loop:
-        loop = open_loop(backend)
+    def do_loop(self, backend: str, clock: str, seed: int | None) -> Loop:
+        loop = open_loop(backend, clock, seed)
         self._loops.append(loop)
         return loop
+
+    def do_together(
+        self, loop: Loop | None, clients: list[list[Prepared]], within_s: float, seed: int
+    ) -> list[list[Row]]:
+        """What each client saw: tasks of `loop`, or threads."""
+        if loop is not None:
+            found = loop.together(clients, within_s)
+        else:
+            found = in_threads(clients, within_s, seed, lambda name: name.startswith(self._root))
+        return [[self._row(*row) for row in rows] for rows in found]
+
+    def _row(self, start: int, end: int, raised: bool, value: Any) -> Row:
+        return start, end, raised, self.raised(value) if raised else value
 
     # -- what leaves the process ---------------------------------------------------------------
 

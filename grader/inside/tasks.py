@@ -12,6 +12,7 @@ import inspect
 import queue
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,21 @@ from grader.inside.conversation import ConversationOver, Dispatcher
 if TYPE_CHECKING:
     from grader.inside.event_loops import Loop
 
-__all__ = ["Entered", "Pump", "Started", "Task", "awaited", "run_once"]
+__all__ = ["KEEPER", "Entered", "Pump", "Started", "Task", "awaited", "keeper_here", "run_once"]
 
 _OVER = object()
+
+KEEPER = "the keeper of time"
+"""The name of the task and the threads that move virtual time."""
+keeper_here = threading.local()
+"""Its ``keeper`` is the `Keeper` of the loop that runs in a thread, where time is virtual."""
 
 
 class Task:
     """One task of a loop as a thread sees it: over when it really is, also after `cancel`."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
         self._over = threading.Event()
         self._value: Any = None
         self._error: BaseException | None = None
@@ -49,13 +56,17 @@ class Task:
 
     def wait(self, timeout_s: float | None) -> bool:
         """Whether it is over within that time."""
-        return self._over.wait(timeout_s)
+        started_s = time.monotonic()
+        if not self.done():
+            self._loop.until(self.done, timeout_s=timeout_s)
+        left_s = None if timeout_s is None else timeout_s - (time.monotonic() - started_s)
+        return self._over.wait(left_s)
 
     def result(self) -> Any:
         """What it returned, when it is over. Raises what it raised, or ``CancelledError``."""
         import asyncio
 
-        self._over.wait()
+        self.wait(None)
         if self._cancelled:
             raise asyncio.CancelledError
         if self._error is not None:
@@ -90,6 +101,10 @@ class Started:
         self._values.append(value)
         self._event.set()
 
+    def is_over(self, task: Task) -> bool:
+        """Whether it said so, or `task` never will."""
+        return bool(self._values) or task.done()
+
     def wait(self, task: Task) -> Any:
         """The value, as soon as it is there. Raises what `task` raised before that."""
         task.when_over(self._event.set)
@@ -121,12 +136,13 @@ class Entered:
 
     def value(self) -> Any:
         """What entering gave. Raises what it raised."""
+        self._loop.until(lambda: not self._values.empty())
         return _next_of(self._values, self._task)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Leave the block, by `error` if there is one; whether that was swallowed."""
         self._thrown = error
-        self._loop.do(self._leave.set)
+        self._loop.until(self._task.done, self._leave.set)
         try:
             self._task.result()
         except BaseException as raised:
@@ -167,14 +183,14 @@ class Pump:
         return self
 
     def __next__(self) -> Any:
-        self._loop.do(lambda: self._wanted.set())
+        self._loop.until(lambda: not self._items.empty(), lambda: self._wanted.set())
         return _next_of(self._items, self._task)
 
     def close(self) -> None:
         if self._task.done():
             return
         self._closing = True
-        self._loop.do(lambda: self._wanted.set())
+        self._loop.until(self._task.done, lambda: self._wanted.set())
         self._task.result()
 
 
@@ -221,8 +237,15 @@ async def awaited(dispatcher: Dispatcher, job: Callable[[Callable[[], None]], An
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
             post()
 
-    dispatcher.submit(work)
-    await wait()
+    keeper = getattr(keeper_here, "keeper", None)
+    if keeper is not None:
+        keeper.held += 1
+    try:
+        dispatcher.submit(work)
+        await wait()
+    finally:
+        if keeper is not None:
+            keeper.held -= 1
     value, error = outcome[0]
     if error is not None:
         raise error

@@ -12,10 +12,12 @@ from typing import Any
 
 from grader.box.workers import Workshop
 from grader.judging.compare import CriterionFailed
+from grader.judging.histories import History
 from grader.proxy.callbacks import Callback, sendable
 from grader.proxy.crash import Crash, Strike, strike
-from grader.proxy.loops import BACKENDS, Block, Loop
+from grader.proxy.loops import BACKENDS, CLOCKS, Block, Loop
 from grader.proxy.proxy import Connection, Remote, RemoteError, leave
+from grader.proxy.recording import Clients, recorded
 
 __all__ = ["Driving", "Swallows"]
 
@@ -143,10 +145,31 @@ class Driving(ABC):
         label = function._label
         return self._ask("run_async", backend, function, arguments, keywords, label=label)
 
-    def loop(self, backend: str = "asyncio") -> Loop:
-        """An event loop that goes on between questions. See `grader.proxy.loops.Loop`."""
+    def loop(
+        self, backend: str = "asyncio", *, clock: str = "real", seed: int | None = None
+    ) -> Loop:
+        """An event loop that goes on between questions. See `grader.proxy.loops.Loop`.
+
+        With ``clock="virtual"`` it goes on only while a question is out, and time jumps to the
+        next timer when no task can run; `seed` draws the order of tasks that are ready together.
+        Both live in the worker, where hostile code could tamper with them.
+        """
         _check_backend(backend)
-        return Loop(_remote(self._ask("loop", backend, label=f"starting {backend}")))
+        if clock not in CLOCKS:
+            raise ValueError(f"Expected clock {' or '.join(CLOCKS)}, got {clock!r}")
+        if seed is not None and clock == "real":
+            raise ValueError('Expected no seed: in real time it repeats nothing; clock="virtual"')
+        remote = _remote(self._ask("loop", backend, clock, seed, label=f"starting {backend}"))
+        return Loop(remote, backend if seed is None else f"{backend}, schedule seed {seed}")
+
+    def together(self, clients: Clients, *, seed: int = 0, within_s: float = 5.0) -> History:
+        """What threads of the worker saw that made calls at once: one for each of `clients`.
+
+        As `Loop.together`. `seed` draws lines at which a thread lets others go first; the rest of
+        the order is the machine's, so that another run may see another history.
+        """
+        connection = self._live()
+        return recorded(connection, None, clients, within_s, seed, f"threads, seed {seed}")
 
     def swallows(self, manager: Remote | Block, *names: str, call: str = "") -> Swallows:
         """A ``with`` block that must raise one of these, which `manager` must swallow.

@@ -11,11 +11,14 @@ from typing import Any
 
 from grader.errors import WorkerLost
 from grader.judging.compare import CriterionFailed
+from grader.judging.histories import History
 from grader.proxy.proxy import Remote, exactly, finish, leave
+from grader.proxy.recording import Clients, recorded
 
-__all__ = ["BACKENDS", "Block", "Loop", "Stream", "Task"]
+__all__ = ["BACKENDS", "CLOCKS", "Block", "Loop", "Stream", "Task"]
 
 BACKENDS = ("asyncio", "trio")
+CLOCKS = ("real", "virtual")
 
 
 class Task:
@@ -101,8 +104,9 @@ class Stream:
 class Loop:
     """An event loop in a thread of the worker; ends with the worker, `close` or ``with``."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, how: str = "") -> None:
         self._remote = remote
+        self._how = how
 
     def call(self, function: Remote, *arguments: Any, **keywords: Any) -> Any:
         """``await function(*arguments)`` in a task of its own, to its end.
@@ -133,6 +137,26 @@ class Loop:
     def settle(self) -> None:
         """Return when every task waits for something: a clock, a socket, another task."""
         self._ask("settle", label="the event loop coming to rest")
+
+    def time(self) -> float:
+        """Seconds by the loop's own clock, as the worker tells it."""
+        return exactly(float, self._ask("time"), "The loop's clock")
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass: timers that come due run in their order, at their time.
+
+        Raises `RemoteError` (``ValueError``) on a loop whose clock is real.
+        """
+        self._ask("advance", float(seconds), label="advancing the clock")
+
+    def together(self, clients: Clients, within_s: float = 5.0) -> History:
+        """What tasks saw that made calls at once: one task for each of `clients`.
+
+        A client is a list of calls made one after the other, ``(function, *arguments)``, or
+        ``("name", function, *arguments)`` for another name than the function's own. Calls that
+        have not returned after `within_s`, or when no task can move any more, never return.
+        """
+        return recorded(self._remote._connection, self._remote, clients, within_s, 0, self._how)
 
     def close(self) -> None:
         """Cancel every task and end the loop. Closing twice is harmless."""
