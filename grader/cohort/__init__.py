@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from grader.limits import Limits
     from grader.report import Mode
 
-__all__ = ["run"]
+__all__ = ["default_out", "run"]
+
+
+def default_out(capstone: str, mode: Mode) -> Path:
+    """Where results go when nobody says. Those of a check do not replace those that count."""
+    return Path("graded", capstone, "check") if mode == "check" else Path("graded", capstone)
 
 
 def run(
@@ -34,8 +39,9 @@ def run(
 ) -> Summary:
     """Grade every submission to `capstone` in the folder `submissions`.
 
-    `out` (default: ``graded/<capstone>``) gets ``reports/<learner>/attempt-<n>/``,
-    ``feedback/<learner>/feedback.html`` and ``cohort.json``. `mode` is ``"submit"``, which enters
+    `out` (default: ``graded/<capstone>``, and there ``check`` in that mode) gets
+    ``reports/<learner>/attempt-<n>/``, ``feedback/<learner>/feedback.html`` and ``cohort.json``.
+    `mode` is ``"submit"``, which enters
     the gradebook, or ``"check"``. `workers` are processes (default: one for each core but one), or
     with a `scheduler` the jobs at work on that Dask cluster at once. `only_changed` leaves alone
     what is graded and unchanged. `on_event` is told of every step; without it a progress bar is
@@ -56,7 +62,7 @@ def run(
     settings = Settings(
         submissions=Path(submissions),
         capstone=capstone,
-        out=Path("graded", capstone) if out is None else Path(out),
+        out=default_out(capstone, mode) if out is None else Path(out),
         mode=mode,
         workers=_workers(workers, scheduler),
         only_changed=only_changed,

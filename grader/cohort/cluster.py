@@ -74,9 +74,10 @@ class Cluster:
             )
         return 1
 
-    def start(self, lane: Lane) -> None:
+    def start(self, lane: Lane, *, alone: bool) -> None:  # noqa: ARG002
+        """Each machine has a disk of its own: one that is full is no reason for fewer others."""
         owner = secrets.token_hex(8)
-        order = msgspec.structs.replace(self._order, owner=owner, lane=lane)
+        order = msgspec.structs.replace(self._order, owner=owner, lane=lane, alone=True)
         thread = threading.Thread(target=self._serve, args=(order,), name=owner, daemon=True)
         self._live[owner] = thread
         thread.start()
@@ -106,6 +107,7 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         dask = _dask()
+        _refuse_no_address(self._address)
         try:
             self._client = dask.Client(self._address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
@@ -184,6 +186,17 @@ class Cluster:
             ) from None
         assert isinstance(result, bytes)
         return result
+
+
+def _refuse_no_address(address: str) -> None:
+    """Dask itself asks for what is no address again and again, and cannot be stopped then."""
+    scheme, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if scheme not in ("", "tcp", "tls", "ws", "wss") or not host or not port.isdecimal():
+        raise ClusterError(
+            f"{address!r} is no address of a Dask scheduler",
+            "Name the one it prints when it starts, like tcp://10.0.0.5:8786.",
+        )
 
 
 def _dask() -> Any:

@@ -15,50 +15,36 @@ from typing import Any
 
 import msgspec
 
-from grader.box import BoxUnavailable, detect, open_box
 from grader.cohort.crew import Crew, Ended, Processes
 from grader.cohort.discover import Oddity, discover
-from grader.cohort.disk import alone_on, workplace
+from grader.cohort.disk import (
+    alone_in,
+    alone_on,
+    is_full,
+    refuse_small_disk,
+    together_in,
+    workplace,
+)
 from grader.cohort.environment import environment
 from grader.cohort.errors import CohortStopped
 from grader.cohort.intake import History, Terms, as_entry, take_in
-from grader.cohort.queue import LEASE_S, Job, Lane, Queue
+from grader.cohort.queue import Job, Lane, Queue
 from grader.cohort.sealed import Results, job_secret
+from grader.cohort.settings import Settings, permitted_tier
 from grader.cohort.settle import Settler
 from grader.cohort.summary import Summary, summarize
 from grader.cohort.work import Order
-from grader.limits import Limits
 from grader.records.gradebook import Gradebook
 from grader.records.store import SubmissionStore
-from grader.report import Mode, lab_key
+from grader.report import lab_key
 from meridian.academy.curriculum import Capstone, lab_root, load
 
 __all__ = ["Settings", "grade"]
 
 OnEvent = Callable[[dict[str, Any]], None]
 LOOK_S = 0.5
-JOBS_PER_WORKER = 200
-"""How many jobs a worker does before a fresh one takes its place."""
 _STILLBORN = 5
 _ALL_FAIL = 3
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to grade and how; see `grader.cohort.run`."""
-
-    submissions: Path
-    capstone: str
-    out: Path
-    mode: Mode = "submit"
-    workers: int = 1
-    only_changed: bool = False
-    trusted: bool = False
-    box: str = "auto"
-    queue: Path | None = None
-    scheduler: str = ""
-    limits: Limits = Limits()
-    lease_s: float = LEASE_S
-    jobs_per_worker: int = JOBS_PER_WORKER
 
 
 def grade(settings: Settings, on_event: OnEvent) -> Summary:
@@ -81,10 +67,11 @@ class _Run:
         self.tell = on_event
         self.root = root
         self.capstone: Capstone = load(root).available(settings.capstone).capstone
-        self.box = _permitted(settings)
+        self.box = permitted_tier(settings)
         place = root / ".meridian"
         path = settings.queue or place / "cohort.sqlite"
         stack.enter_context(alone_on(path))
+        stack.enter_context(alone_in(settings.out))
         name = secrets.token_hex(8)
         self.queue = stack.enter_context(
             Queue(path, name, capstone=settings.capstone, mode=settings.mode)
@@ -92,7 +79,7 @@ class _Run:
         self.key = lab_key(place)
         self.run_secret = job_secret(self.key, "run")
         self.results = Results(place / "cohort")
-        self.results.sweep()
+        stack.enter_context(together_in(self.results.folder, first=self.results.sweep))
         self.work_folder = stack.enter_context(workplace(path.with_name(f"{path.name}.work")))
         self.store = SubmissionStore(place / "submissions")
         self.book = stack.enter_context(Gradebook(place / "gradebook.sqlite"))
@@ -163,10 +150,12 @@ class _Run:
         self.stillborn = 0
         try:
             with self.crew() as crew:
-                width = crew.width(lane)
+                self.width = crew.width(lane)
+                if not self.settings.scheduler:
+                    scratch_bytes = self.settings.limits.scratch_bytes
+                    refuse_small_disk(self.work_folder, self.width, scratch_bytes)
                 while left := self.queue.left(lane):
-                    for _ in range(min(width, left) - crew.alive()):
-                        crew.start(lane)
+                    self.hire(crew, lane, left)
                     crew.wait(LOOK_S)
                     self.progress(lane)
                     self.settle_all(lane)
@@ -189,6 +178,17 @@ class _Run:
             return Cluster(self.order, settings.scheduler, settings.workers)
         return Processes(self.order, settings.workers, self.root, self.work_folder)
 
+    def hire(self, crew: Crew, lane: Lane, left: int) -> None:
+        """Start the workers that are missing; where the disk has no room for one, go on without."""
+        for _ in range(min(self.width, left) - crew.alive()):
+            try:
+                crew.start(lane, alone=self.width == 1)
+            except OSError as error:
+                if not (is_full(error) and crew.alive()):
+                    raise
+                self.width = crew.alive()
+                return
+
     def look_after(self, crew: Crew) -> None:
         """Take jobs from workers that died or stand still."""
         for owner in self.queue.lapsed():
@@ -198,6 +198,10 @@ class _Run:
             self.peak_bytes = max(self.peak_bytes, ended.peak_bytes)
             if ended.fatal:
                 raise CohortStopped(ended.fatal)
+            if ended.disk_full and self.width > 1:
+                self.width -= 1  # one submission may fill the disk: what it broke waits for room
+                self.tell({"event": "crowded", "workers": self.width})
+                continue
             held = self.queue.lost(ended.owner, ended.crash or "its worker left it")
             self.count_stillborn(ended, held)
         for job in self.queue.troubled():
@@ -207,10 +211,11 @@ class _Run:
 
     def count_stillborn(self, ended: Ended, held: list[Job]) -> None:
         """Workers that die before they take a job would be started for ever."""
-        alive = not ended.crash or ended.jobs or held
+        crash = ended.crash or ("its disk is full" if ended.disk_full else "")
+        alive = not crash or ended.jobs or held
         self.stillborn = 0 if alive else self.stillborn + 1
         if self.stillborn >= _STILLBORN:
-            raise CohortStopped(f"no worker stays alive: {ended.crash}")
+            raise CohortStopped(f"no worker stays alive: {crash}")
 
     def settle_all(self, lane: Lane) -> None:
         for job in self.queue.judged():
@@ -274,18 +279,3 @@ class _Run:
         summary = summarize(self.queue.jobs(), self.odd, self.settings.out, self.peak_bytes)
         self.tell({"event": "end", "path": str(summary.path)})
         return summary
-
-
-def _permitted(settings: Settings) -> str:
-    """The tier of the box, settled before anything is queued: every job names it."""
-    if settings.box == "none":
-        if not settings.trusted:
-            raise ValueError("Only trusted code may run without a box")
-        return "none"
-    tier = open_box(settings.box).tier
-    if tier == "rlimits" and not settings.trusted:
-        best = detect()
-        raise BoxUnavailable(
-            "landlock", best.reason or "rlimits was asked for", best.fix or "Ask for bwrap."
-        )
-    return tier

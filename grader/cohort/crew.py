@@ -35,6 +35,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     crash: str = ""
     fatal: str = ""
     """Why no worker could go on; empty when others can."""
+    disk_full: bool = False
+    """It gave its job back for want of room, which others' jobs may have taken."""
 
 
 class Crew(Protocol):
@@ -44,7 +46,9 @@ class Crew(Protocol):
         """How many workers may be at work in `lane`. Raises `ClusterError` if none ever could."""
         ...
 
-    def start(self, lane: Lane) -> None: ...
+    def start(self, lane: Lane, *, alone: bool) -> None:
+        """`alone` says that no other is at work, now or later, while this one is."""
+        ...
 
     def alive(self) -> int: ...
 
@@ -128,6 +132,7 @@ class _Worker:
             peak_bytes=peak,
             crash="" if self.end else _how(status, said),
             fatal=str(self.end.get("fatal", "")),
+            disk_full="disk_full" in self.end,
         )
 
 
@@ -148,9 +153,9 @@ class Processes:
     def width(self, lane: Lane) -> int:
         return 1 if lane == "races" else self._workers
 
-    def start(self, lane: Lane) -> None:
+    def start(self, lane: Lane, *, alone: bool) -> None:
         owner = secrets.token_hex(8)
-        order = msgspec.structs.replace(self._order, owner=owner, lane=lane)
+        order = msgspec.structs.replace(self._order, owner=owner, lane=lane, alone=alone)
         self._live[owner] = _Worker(order, self._lab, self._work)
 
     def alive(self) -> int:

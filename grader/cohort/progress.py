@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["json_lines", "lines", "meter", "summary_lines", "terminal_bar"]
 
 _TITLES = {"judge": "Judging", "races": "Racing"}
+_TOLD = ("trouble", "crowded")
 _LINE_S = 10.0
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -81,7 +82,7 @@ def terminal_bar(console: Console) -> Iterator[OnEvent]:
                     completed=event["done"] + event["failed"],
                     words=pace.words(event),
                 )
-            elif kind == "trouble":
+            elif kind in _TOLD:
                 bars.console.print(trouble_line(event), markup=False, highlight=False)
 
         yield on_event
@@ -94,7 +95,7 @@ def lines(stream: IO[str], clock: Clock | None = None) -> OnEvent:
     said: dict[str, float] = {}
 
     def on_event(event: dict[str, Any]) -> None:
-        if event["event"] == "trouble":
+        if event["event"] in _TOLD:
             print(trouble_line(event), file=stream, flush=True)
         if event["event"] != "progress" or not event["total"]:
             return
@@ -123,7 +124,9 @@ def json_lines(stream: IO[str]) -> OnEvent:
 
 
 def trouble_line(event: dict[str, Any]) -> str:
-    """What is said about a job that has to be done again, or looked at."""
+    """What is said about a job that has to be done again, or looked at, or about the disk."""
+    if event["event"] == "crowded":
+        return f"The disk was full for a while: {event['workers']} at work from here on"
     who = f"{event['learner']}, attempt {event['attempt']}"
     then = "needs a person" if event["state"] == "person" else "is judged again"
     return _plain(f"{who} {then}: {event['reason']}")

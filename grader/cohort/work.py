@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from grader.cohort.disk import is_full
 from grader.cohort.errors import ClusterError, OtherGrader, WorkersKilled
 from grader.cohort.queue import LEASE_S, Job, Lane, Queue
 from grader.cohort.sealed import Results, job_secret
@@ -38,6 +39,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     run_secret: bytes
     max_jobs: int
     lease_s: float = LEASE_S
+    alone: bool = False
+    """Whether nobody else's job can be what fills the disk."""
 
     def open(self) -> Queue:
         """A connection to the queue for the calling thread."""
@@ -54,7 +57,8 @@ def serve(
 
     `on_step` hears ``"claimed"`` and ``"ended"`` of each. What `execute` raises is written into
     the job's row. Raises `OtherGrader` and `ClusterError`, for then no other job would fare
-    better; `QueueError`.
+    better; `QueueError`; and the `OSError` of a full disk, unless `order.alone`: that job is not
+    to blame, and is given back for when there is room.
     """
     results, store = Results(Path(order.results)), SubmissionStore(Path(order.store))
     done = 0
@@ -71,6 +75,9 @@ def serve(
                 queue.give_back(job, order.owner)
                 raise
             except Exception as error:
+                if is_full(error) and not order.alone:
+                    queue.give_back(job, order.owner)
+                    raise
                 reason = "" if stop.is_set() else sayable(f"{type(error).__name__}: {error}")
                 final = isinstance(error, WorkersKilled)
                 queue.give_back(job, order.owner, reason, final=final)

@@ -21,6 +21,7 @@ from typing import IO, Any
 import msgspec
 
 from grader.box.pool import BoxPool
+from grader.cohort.disk import is_full
 from grader.cohort.errors import OtherGrader
 from grader.cohort.task import judge
 from grader.cohort.work import Order, serve
@@ -46,6 +47,10 @@ def main() -> int:
         end["fatal"] = str(error)
     except KeyboardInterrupt:
         end["stopped"] = True
+    except OSError as error:
+        if not is_full(error):
+            raise
+        end["disk_full"] = True
     _say(words, {**end, "peak_bytes": own_peak_bytes()})
     return 0
 

@@ -182,11 +182,21 @@ def test_a_cluster_without_workers(cohort: Cohort, dask: Dask) -> None:
         cohort.run(scheduler=dask.address)
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "not an address", "tcp://"])
-def test_no_scheduler(cohort: Cohort, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_scheduler(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("grader.cohort.cluster.CONNECT_S", 1)
     cohort.add("ann")
     with pytest.raises(ClusterError, match="No Dask scheduler answers"):
+        cohort.run(scheduler="tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("address", ["foo", "not an address", "tcp://", "tcp://host", "udp://h:1"])
+def test_no_address(cohort: Cohort, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before Dask is asked, whose client cannot be ended then."""
+    import distributed
+
+    monkeypatch.setattr(distributed, "Client", lambda *_, **__: pytest.fail("asked Dask"))
+    cohort.add("ann")
+    with pytest.raises(ClusterError, match=r"is no address .* like tcp://10\.0\.0\.5:8786"):
         cohort.run(scheduler=address)
 
 

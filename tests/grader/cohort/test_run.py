@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 import grader.cohort
-from grader.cohort.disk import alone_on
+from grader.cohort.disk import alone_in, alone_on, together_in
 from grader.cohort.errors import CohortBusy, CohortStopped
 from grader.records.gradebook import Gradebook
 from grader.report import lab_key, read_report
@@ -192,6 +193,36 @@ def test_one_run_at_a_time(cohort: Cohort) -> None:
     with alone_on(cohort.queue), pytest.raises(CohortBusy, match="Another cohort run"):
         cohort.run()
     assert cohort.run().passed == 1
+
+
+def test_one_run_at_a_time_writes_to_a_folder(cohort: Cohort) -> None:
+    """Another queue is another run, which would sweep away what this one is about to hand out."""
+    cohort.out.mkdir()
+    with alone_in(cohort.out), pytest.raises(CohortBusy, match=r"another queue.*graded"):
+        cohort.run()
+    with alone_in(cohort.folder / "elsewhere"):
+        assert cohort.run().submissions == []
+
+
+def test_what_another_run_is_writing_is_not_swept_away(cohort: Cohort) -> None:
+    kept = cohort.lab / ".meridian" / "cohort"
+    (kept / "ab").mkdir(parents=True)
+    half = kept / "ab" / ".result.sealed.1234"
+    half.write_bytes(b"MSA1")
+    with together_in(kept, first=lambda: None):
+        cohort.run(queue=cohort.folder / "other.sqlite")
+    assert half.exists()
+    cohort.run()
+    assert not half.exists(), "its writer is gone"
+
+
+def test_a_check_leaves_the_reports_of_a_submission_alone(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(cohort.folder)
+    submitted, checked = cohort.run(out=None), cohort.run(out=None, mode="check")
+    assert submitted.path == Path("graded", KEY, "cohort.json")
+    assert checked.path == Path("graded", KEY, "check", "cohort.json")
 
 
 def test_nothing_handed_in(cohort: Cohort) -> None:
