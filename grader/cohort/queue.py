@@ -30,6 +30,7 @@ __all__ = ["LEASE_S", "TRIES", "Entry", "Job", "Lane", "Queue", "State"]
 TRIES = 3
 LEASE_S = 30.0
 _BUSY_S = 30.0
+_OTHER_PLACE = "Make room there and allow writing, or name another file with --queue."
 
 
 class Queue:
@@ -48,7 +49,10 @@ class Queue:
         self._clock = clock or SystemClock()
         path.parent.mkdir(parents=True, exist_ok=True)
         refuse_network_disk(path)
-        self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+        try:
+            self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise QueueError(path, f"cannot be opened ({error})", _OTHER_PLACE) from None
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -57,6 +61,9 @@ class Queue:
                 raise QueueError(path, f"written by version {version}", "Move it away.")
             self._db.executescript(SCHEMA)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise QueueError(path, f"cannot be used ({error})", _OTHER_PLACE) from None
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise QueueError(path, f"not a queue ({error})", "Move it away.") from None

@@ -73,7 +73,7 @@ def judge(task: Task, packed: bytes | None, secret: bytes, pool: BoxPool | None 
     work = Path(tempfile.mkdtemp(prefix="meridian-cohort-"))
     try:
         spec = _spec(task, _submission(task, packed, work), work / "out", secret)
-        report = run_one(msgspec.structs.replace(spec, pool=pool))
+        report = _judged(task, msgspec.structs.replace(spec, pool=pool))
         _same(task, report)
         out = work / "out"
         files = sorted(path for path in out.iterdir() if path.is_file())
@@ -82,6 +82,19 @@ def judge(task: Task, packed: bytes | None, secret: bytes, pool: BoxPool | None 
         return seal(named, secret)
     finally:
         remove_tree(work)
+
+
+def _judged(task: Task, spec: JobSpec) -> Report:
+    """What fails because the grader's own files changed, or are not all there, fails for all."""
+    try:
+        return run_one(spec)
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError) as error:
+        differs = environment(task.capstone).differs(task.environment)
+        if isinstance(error, ImportError | SyntaxError):
+            differs = (*differs, f"what it can load ({error})")
+        if differs:
+            raise OtherGrader(differs) from error
+        raise
 
 
 def _submission(task: Task, packed: bytes | None, work: Path) -> Path:

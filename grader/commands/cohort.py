@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grader.commands.run_one import Tier
-from grader.commands.shared import trouble, usage_error
+from grader.commands.shared import look_at_out, trouble, usage_error
 
 if TYPE_CHECKING:
     from grader.cohort.summary import Summary
@@ -58,7 +58,10 @@ def run_command(
         Only | None, typer.Option(help="Leave alone what is graded and unchanged.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for reports and feedback; graded/CAPSTONE.")
+        Path | None,
+        typer.Option(
+            help="Folder for reports and feedback; graded/CAPSTONE, a check's in check/ there."
+        ),
     ] = None,
     trusted: Annotated[
         bool, typer.Option(help="Skip the import audit, allow a weak box. For our own code.")
@@ -77,10 +80,11 @@ def run_command(
 
     Exit status 0 when all are graded, 1 when some need a person, 130 when interrupted.
     """
-    from grader.cohort import run
+    from grader.cohort import default_out, run
 
     if not submissions.is_dir():
         raise usage_error(f"There is no folder {submissions}. Name the one with the submissions")
+    look_at_out(out or default_out(capstone, mode.value))
     with trouble(), _stoppable(), _shown(events) as on_event:
         try:
             summary = run(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grader.commands.shared import trouble, usage_error
+from grader.commands.shared import look_at_out, trouble, usage_error
 
 if TYPE_CHECKING:
     from grader.records.gradebook_reader import Attempt
@@ -89,6 +89,7 @@ def export(
 
     if kind not in FORMATS:
         raise usage_error(f"There is no format {kind!r}: ask for {', '.join(FORMATS)}")
+    look_at_out(out)
     with trouble():
         root = lab_root()
         home = root / ".meridian"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from grader.commands.shared import Progress, trouble, usage_error
+from grader.commands.shared import Progress, look_at_out, trouble, usage_error
 
 __all__ = ["run_one_command"]
 
@@ -80,17 +79,10 @@ def _look_at_folders(submission: Path, out: Path) -> None:
     """Say what is wrong with a folder before minutes are spent on judging. Exit status 2."""
     from grader.intake.unpack import is_archive
 
-    place = next(path for path in (out, *out.absolute().parents) if path.exists())
-    problem = ""
     if not submission.is_dir() and not is_archive(submission):
         problem = f"--submission: There is no folder or archive {submission}. Name the one with"
-        problem += " the package"
-    elif not place.is_dir():
-        problem = f"--out: {place} is not a folder. Name a folder for the report"
-    elif not os.access(place, os.W_OK | os.X_OK):
-        problem = f"--out: {place} may not be written. Name a folder that may"
-    if problem:
-        raise usage_error(problem)
+        raise usage_error(f"{problem} the package")
+    look_at_out(out)
 
 
 def _record(folder: Path, report: Any, out: Path) -> None:

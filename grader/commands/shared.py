@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
 
-__all__ = ["EXIT_TROUBLE", "EXIT_USAGE", "Progress", "trouble", "usage_error"]
+__all__ = ["EXIT_TROUBLE", "EXIT_USAGE", "Progress", "look_at_out", "trouble", "usage_error"]
 
 EXIT_USAGE = 2
 EXIT_TROUBLE = 70  # the grader's own trouble: no verdict was written
+_FIX = "Look at the room on the disk of .meridian, and at who may write there"
 
 
 @contextmanager
 def trouble() -> Iterator[None]:
     """Turn the grader's own errors into one line and exit status 70."""
+    import sqlite3
+
     from meridian.errors import MeridianError
 
     try:
         yield
-    except (MeridianError, ValueError, OSError) as error:
+    except (MeridianError, ValueError, OSError, sqlite3.Error) as error:
         typer.echo(f"grader: {_in_words(error)}", err=True)
         raise typer.Exit(EXIT_TROUBLE) from None
 
@@ -33,10 +38,23 @@ def usage_error(problem: str) -> typer.Exit:
     return typer.Exit(EXIT_USAGE)
 
 
+def look_at_out(out: Path) -> None:
+    """Say why nothing can be written to `out` before minutes are spent. Exit status 2."""
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise usage_error(f"--out: {place} is not a folder. Name a folder for the results")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise usage_error(f"--out: {place} may not be written. Name a folder that may")
+
+
 def _in_words(error: Exception) -> str:
     """The message; of the system's own errors, without their number."""
+    import sqlite3
+
     from meridian.errors import MeridianError
 
+    if isinstance(error, sqlite3.Error):
+        return f"A database of the lab cannot be used ({error}). {_FIX}"
     if isinstance(error, OSError) and not isinstance(error, MeridianError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error)

@@ -127,7 +127,7 @@ def test_folders_that_do_not_do_are_named_by_their_option(toy: Any, lab: Path) -
 def test_a_folder_that_may_not_be_written_is_said_before_judging(
     toy: Any, lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("grader.commands.run_one.os.access", lambda _, mode: not mode & os.W_OK)
+    monkeypatch.setattr("grader.commands.shared.os.access", lambda _, mode: not mode & os.W_OK)
     done = judge(toy)
     assert done.exit_code == 2
     assert "--out" in done.output

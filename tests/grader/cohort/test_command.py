@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,33 @@ def test_a_queue_of_ones_own_choice(cohort: Cohort) -> None:
     done = call(cohort, "--queue", queue)
     assert done.exit_code == 70
     assert "not a queue" in done.output
+
+
+def test_places_that_cannot_be_used(cohort: Cohort) -> None:
+    """Said before anything is judged, each with what to do."""
+    cohort.add("ann")
+    (cohort.folder / "file").write_text("")
+    for more, status, words in (
+        (["--out", cohort.folder / "file"], 2, "is not a folder. Name a folder for the results"),
+        (["--queue", cohort.submissions], 70, "name another file with --queue"),
+    ):
+        done = call(cohort, *more)
+        assert (done.exit_code, words in done.output) == (status, True), done.output
+        assert "Traceback" not in done.output
+    done = CliRunner().invoke(app, ["export", "csv", "--out", str(cohort.folder / "file")])
+    assert (done.exit_code, "is not a folder" in done.output) == (2, True)
+
+
+def test_a_database_without_room_is_trouble(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("grader.cohort.run", full)
+    done = call(cohort)
+    assert done.exit_code == 70
+    assert "(database or disk is full). Look at the room" in done.output
 
 
 # -- how far it is -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from grader.cohort.disk import alone_on, file_system, refuse_network_disk
 from grader.cohort.errors import CohortBusy, QueueError
 from grader.cohort.queue import TRIES, Entry, Job, Queue
+from grader.cohort.rows import SCHEMA
 from meridian.testing import VirtualClock
 
 MOUNTS = """\
@@ -222,6 +223,14 @@ def test_what_is_no_queue(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(QueueError, match="not a queue"):
         queue(path)
     assert path.read_bytes() == content
+
+
+def test_a_queue_on_a_full_disk_is_a_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grader.cohort.queue.SCHEMA", "PRAGMA max_page_count = 1;" + SCHEMA)
+    with pytest.raises(
+        QueueError, match=r"cannot be used \(database or disk is full\)\. Make room"
+    ):
+        Queue(tmp_path / "q.sqlite", "run", capstone="c", mode="submit")
 
 
 def test_a_queue_of_the_future(tmp_path: Path) -> None:
