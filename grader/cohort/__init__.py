@@ -29,6 +29,7 @@ def run(
     out: Path | str | None = None,
     mode: Mode = "submit",
     workers: int | None = None,
+    attempts: int | None = None,
     only_changed: bool = False,
     trusted: bool = False,
     box: str = "auto",
@@ -43,7 +44,8 @@ def run(
     ``reports/<learner>/attempt-<n>/``, ``feedback/<learner>/feedback.html`` and ``cohort.json``.
     `mode` is ``"submit"``, which enters
     the gradebook, or ``"check"``. `workers` are processes (default: one for each core but one), or
-    with a `scheduler` the jobs at work on that Dask cluster at once. `only_changed` leaves alone
+    with a `scheduler` the jobs at work on that Dask cluster at once. `attempts` is how many of one
+    learner are judged (default: 5), those with the highest numbers. `only_changed` leaves alone
     what is graded and unchanged. `on_event` is told of every step; without it a progress bar is
     drawn, in a terminal or a notebook.
 
@@ -52,6 +54,7 @@ def run(
     `ValueError` for settings that make no sense, `OSError`.
     """
     from grader.cohort.coordinator import Settings, grade
+    from grader.cohort.discover import ATTEMPTS
     from grader.cohort.progress import meter
     from grader.limits import Limits
 
@@ -59,12 +62,15 @@ def run(
         raise ValueError(f"Expected mode 'submit' or 'check', got {mode!r}")
     if workers is not None and (isinstance(workers, bool) or workers < 1):
         raise ValueError(f"Expected at least 1 worker, got {workers}")
+    if attempts is not None and (isinstance(attempts, bool) or attempts < 1):
+        raise ValueError(f"Expected at least 1 attempt, got {attempts}")
     settings = Settings(
         submissions=Path(submissions),
         capstone=capstone,
         out=default_out(capstone, mode) if out is None else Path(out),
         mode=mode,
         workers=_workers(workers, scheduler),
+        attempts=attempts or ATTEMPTS,
         only_changed=only_changed,
         trusted=trusted,
         box=box,

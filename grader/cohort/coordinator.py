@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from grader.cohort.crew import Crew, Ended, Processes
-from grader.cohort.discover import Oddity, discover
+from grader.cohort.discover import Oddity, capped, discover
 from grader.cohort.disk import (
     alone_in,
     alone_on,
@@ -106,7 +106,9 @@ class _Run:
     def enter(self) -> None:
         """Take in what lies in the folder and make it the jobs of this run."""
         settings = self.settings
-        found, self.odd = discover(settings.submissions, settings.capstone, self.capstone.package)
+        found, odd = discover(settings.submissions, settings.capstone, self.capstone.package)
+        found, beyond = capped(found, settings.attempts)
+        self.odd = [*odd, *beyond]
         self.tell({"event": "found", "submissions": len(found), "odd": len(self.odd)})
         terms = Terms(
             capstone=settings.capstone,

@@ -4,7 +4,8 @@
     <learner>.zip, .tar.gz ...        the same, packed
     <learner>/<track>/<module>/       a copy of the lab's exercises, also below exercises/
     submitted/<learner>/<assignment>/ nbgrader's exchange; any assignment that holds the package
-    .../attempt-2, .../attempt-2.zip  several attempts, wherever a submission may lie
+    .../attempt-2, .../attempt-2.zip  several attempts, wherever a submission may lie: the layout
+                                      of whoever collects; see `capped`
 
 Everything directly inside the folder is either one or more submissions or an `Oddity`: nothing
 is skipped in silence. Links are never followed: a learner could point one at another's work.
@@ -15,14 +16,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
-__all__ = ["ARCHIVES", "Found", "Oddity", "discover", "learner_problem"]
+__all__ = ["ARCHIVES", "ATTEMPTS", "Found", "Oddity", "capped", "discover", "learner_problem"]
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 MAX_LEARNER = 100
+ATTEMPTS = 5
+"""How many attempts of one learner are judged in a run, if nobody says."""
 _ATTEMPT = re.compile(r"attempt-([1-9][0-9]{0,5})")
 _NOTEBOOK = "capstone.ipynb"
 _LEARNER = re.compile(r"\w[\w .@+\-]*")
@@ -67,6 +71,22 @@ def discover(folder: Path, capstone: str, package: str) -> tuple[list[Found], li
             if first is not item:
                 odd.append(first.claimed(item.path, item.attempt))
     return sorted(taken.values()), sorted(odd)
+
+
+def capped(found: list[Found], attempts: int) -> tuple[list[Found], list[Oddity]]:
+    """Of each learner the `attempts` with the highest numbers, and that the others are too many.
+
+    A learner can put ``attempt-<n>`` into their own folder, and every attempt draws hidden inputs
+    of its own: without an end, one of them is lucky.
+    """
+    kept: list[Found] = []
+    odd: list[Oddity] = []
+    for _, group in groupby(found, lambda item: item.learner):
+        own = list(group)
+        kept += own[-attempts:]
+        reason = f"{len(own)} attempts, and the last {attempts} of a learner are judged: --attempts"
+        odd += [Oddity(item.path, f"{reason} allows more") for item in own[:-attempts]]
+    return kept, odd
 
 
 def learner_problem(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from grader.box import BoxUnavailable, detect, open_box
+from grader.cohort.discover import ATTEMPTS
 from grader.cohort.queue import LEASE_S
 from grader.limits import Limits
 from grader.report import Mode
@@ -25,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     out: Path
     mode: Mode = "submit"
     workers: int = 1
+    attempts: int = ATTEMPTS
     only_changed: bool = False
     trusted: bool = False
     box: str = "auto"

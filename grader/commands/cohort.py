@@ -54,6 +54,10 @@ def run_command(
     mode: Annotated[
         CohortMode, typer.Option(help="Judge all and enter the gradebook, or the quick part.")
     ] = CohortMode.SUBMIT,
+    attempts: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many of a learner, the highest numbers; 5 by default."),
+    ] = None,
     only: Annotated[
         Only | None, typer.Option(help="Leave alone what is graded and unchanged.")
     ] = None,
@@ -93,6 +97,7 @@ def run_command(
                 out=out,
                 mode=mode.value,
                 workers=workers,
+                attempts=attempts,
                 only_changed=only is Only.CHANGED,
                 trusted=trusted,
                 box=box.value,

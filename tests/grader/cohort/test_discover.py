@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.cohort.discover import discover, learner_problem
+from grader.cohort.discover import ATTEMPTS, capped, discover, learner_problem
 
 KEY, PACKAGE = "toys/01-toy", "toy"
 
@@ -143,3 +143,16 @@ def test_a_name_that_is_let_through_is_one_plain_file_name(name: str) -> None:
         assert name.isprintable()
         assert name not in (".", "..", "local")
         assert not name.startswith((".", "-", " "))
+
+
+def test_a_learner_who_numbers_forty_attempts(tmp_path: Path) -> None:
+    """Each draws hidden inputs of its own, and the best one counts."""
+    make(tmp_path, *(f"ada/attempt-{n}/toy" for n in range(1, 41)), "bob/toy")
+    found, odd = capped(discover(tmp_path, KEY, PACKAGE)[0], ATTEMPTS)
+    assert [(f.learner, f.attempt) for f in found] == [
+        *(("ada", n) for n in range(36, 41)),
+        ("bob", 1),
+    ]
+    assert len(odd) == 35
+    assert odd[0].path == tmp_path / "ada" / "attempt-1"
+    assert "40 attempts, and the last 5 of a learner are judged: --attempts allows" in odd[0].reason

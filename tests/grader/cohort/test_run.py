@@ -130,6 +130,9 @@ def test_attempts_are_kept_apart_and_the_last_is_handed_out(cohort: Cohort) -> N
     page = (cohort.out / "feedback" / "ann" / "feedback.html").read_text()
     last = cohort.out / "reports" / "ann" / "attempt-2" / "feedback.html"
     assert page == last.read_text()
+    one = cohort.run(attempts=1, only_changed=True)
+    assert [row.attempt for row in one.submissions] == [2]
+    assert [item.path.name for item in one.odd] == ["attempt-1"]
 
 
 def test_a_check_enters_no_gradebook(cohort: Cohort) -> None:
@@ -236,6 +239,7 @@ def test_nothing_handed_in(cohort: Cohort) -> None:
         ({"mode": "bench"}, "Expected mode"),
         ({"workers": 0}, "at least 1 worker"),
         ({"workers": True}, "at least 1 worker"),
+        ({"attempts": 0}, "at least 1 attempt"),
         ({"box": "none"}, "Only trusted code"),
         ({"box": "chroot"}, "Expected box"),
     ],
