@@ -9,6 +9,7 @@ import msgspec
 
 from grader.cohort.discover import learner_problem
 from grader.records.gradebook import Gradebook, GradebookError
+from grader.records.pages import keep_plots
 from grader.report import BadReport, lab_key, read_report
 
 __all__ = ["Entered", "enter_reports"]
@@ -40,6 +41,8 @@ def _enter(path: Path, book: Gradebook, key: bytes) -> Entered:
         report = read_report(path)
         problem = learner_problem(str(report.environment.get("learner")))
         receipt = "" if problem else book.record(report, key)
+        if receipt:
+            keep_plots(book, report, path.parent)
     except (BadReport, GradebookError) as error:
         return Entered(path=path, problem=error.reason)
     return Entered(path=path, receipt=receipt, problem=problem)

@@ -50,7 +50,8 @@ def plots_of(book: GradebookReader, report: Report) -> Path:
 def keep_plots(book: GradebookReader, report: Report, folder: Path) -> None:
     """Keep what `report` names of the plots in `folder`, all or none of it."""
     place = plots_of(book, report)
-    names = {race.plot for race in report.benchmarks if (folder / race.plot).is_file()}
+    named = {race.plot for race in report.benchmarks if Path(race.plot).parts[:-1] == ("plots",)}
+    names = {name for name in named if (folder / name).is_file()}
     if not names or place.is_dir():
         return
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from grader.cohort.enter import enter_reports
 from grader.cohort.environment import Environment
 from grader.cohort.intake import as_entry
 from grader.cohort.queue import Queue
@@ -19,7 +20,7 @@ from grader.limits import Limits
 from grader.records.board_server import BoardServer
 from grader.records.gradebook import Gradebook
 from grader.records.pages import learner_page_of
-from grader.report import BenchmarkEntry, CriterionReport, Report, read_report
+from grader.report import BenchmarkEntry, CriterionReport, Report, lab_key, read_report
 from meridian.academy.curriculum import Capstone, Criterion
 from tests.grader.reports import KEY, make
 
@@ -161,3 +162,24 @@ def test_a_regrade_that_lets_the_races_stand_has_their_plots(settling: Settling)
     assert settling.page != before
     assert "data:image/svg+xml" in settling.page
     assert (settling.place / "plots" / "sum.svg").is_file()
+
+
+def test_a_report_that_is_entered_brings_its_plots(tmp_path: Path) -> None:
+    """Judged elsewhere, its page here shows the races that were run there, and nothing else."""
+    key = lab_key(tmp_path / ".meridian")
+    elsewhere = msgspec.structs.replace(RACE, name="sort", plot="../secret.svg")
+    made_there = msgspec.json.encode(judged(60, benchmarks=[RACE, elsewhere]))
+    report = msgspec.json.decode(made_there, type=Report)
+    report.sign(key)
+    made = tmp_path / "made" / "ada"
+    (made / "plots").mkdir(parents=True)
+    (made / "plots" / "sum.svg").write_text("<svg>race</svg>")
+    (tmp_path / "made" / "secret.svg").write_text("<svg>secret</svg>")
+    report.write(made / "report.json")
+    (entered,) = enter_reports(tmp_path / "made", tmp_path)
+    assert entered.problem == ""
+    with Gradebook(tmp_path / ".meridian" / "gradebook.sqlite") as book:
+        page = learner_page_of(book, entered.receipt, CAPSTONE)
+    assert page.count("data:image/svg+xml") == 1
+    kept = [path for path in (tmp_path / ".meridian" / "plots").rglob("*") if path.is_file()]
+    assert [path.name for path in kept] == ["sum.svg"]
