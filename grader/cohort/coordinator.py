@@ -162,6 +162,7 @@ class _Run:
                     self.progress(lane)
                     self.settle_all(lane)
                     self.look_after(crew)
+                    self.progress(lane)  # before another worker takes what was lost
                     self.give_up_on_all(lane)
                 crew.finish()
                 self.look_after(crew)
