@@ -14,7 +14,10 @@ from collections.abc import Callable
 
 from grader.inside.protocol import Question, Reply, decode_heard
 
-__all__ = ["Conversation", "ConversationOver", "Dispatcher", "LateCall"]
+__all__ = ["CALLBACKS", "Conversation", "ConversationOver", "Dispatcher", "LateCall"]
+
+CALLBACKS = "callbacks"
+"""The name of threads that call the judge for coroutines."""
 
 
 class LateCall(RuntimeError):
@@ -146,7 +149,7 @@ class Dispatcher:
     def _ensure(self) -> None:
         if self._jobs and not self._free:
             self._free += 1
-            threading.Thread(target=self._work, name="callbacks", daemon=True).start()
+            threading.Thread(target=self._work, name=CALLBACKS, daemon=True).start()
 
     def _work(self) -> None:
         while True:

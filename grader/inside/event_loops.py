@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from grader.inside.conversation import CALLBACKS
 from grader.inside.tasks import KEEPER, Entered, Pump, Started, Task, keeper_here
 from grader.inside.together import Prepared, Row, Rows
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["AsyncioLoop", "Loop", "TrioLoop", "open_loop"]
 
 _END_S = 2.0
+
+
+class Deadlock(RuntimeError):
+    """What the judge waits for can never come."""
 
 
 class Loop(ABC):
@@ -83,8 +88,9 @@ class Loop(ABC):
     ) -> None:
         """Do `begin` in the loop, and let virtual time pass until `goal` holds at a rest.
 
-        No longer than `timeout_s` of real time, nor beyond `until_s` of virtual time; with
-        `or_stuck` also no longer than anything can move. In real time it does `begin`, no more.
+        No longer than `timeout_s` of real time, nor beyond `until_s` of virtual time. Raises
+        `Deadlock` when nothing can move any more, or returns with `or_stuck`. Where time is real
+        it does `begin`, no more.
         """
         keeper = self._keeper
         if keeper is None:
@@ -108,14 +114,17 @@ class Loop(ABC):
                 break
             if reached:
                 return
-            if or_stuck and not self._has_threads():
-                break
+            if not self._has_threads():
+                self.do(lambda: keeper.drop(news))
+                if or_stuck:
+                    return
+                raise Deadlock("Every task waits for another, and no timer is set")
         self.do(lambda: keeper.drop(news))
 
     def _has_threads(self) -> bool:
         """Whether the submission has started any since this loop began: one may move things."""
-        now = set(threading.enumerate()) - self._threads
-        return any(thread is not self._thread and thread.name != KEEPER for thread in now)
+        now = set(threading.enumerate()) - self._threads - {self._thread}
+        return any(thread.name not in (KEEPER, CALLBACKS) for thread in now)
 
     def spawn(self, function: Callable[[], Awaitable[Any]]) -> Task:
         """Start a task."""

@@ -53,10 +53,10 @@ class Keeper:
         if news is self._news:
             self._goal = None
 
-    def idle(self, now_s: float, next_s: float) -> float:
+    def idle(self, now_s: float, next_s: float, *, is_listening: bool) -> float:
         """Nothing can run now, and the next timer is due at `next_s`: how far the clock jumps.
 
-        Zero means to wait for the judge, or for a thread or a socket to move things.
+        Zero means to wait for the judge, or for a thread or, where one `is_listening`, a socket.
         """
         if self._goal is None:
             return 0.0
@@ -68,7 +68,8 @@ class Keeper:
             return 0.0
         to_s = min(next_s, self._until_s)
         if math.isinf(to_s):
-            self._news.put(False)
+            if not is_listening:
+                self._news.put(False)
             return 0.0
         return max(0.0, to_s - now_s)
 
@@ -84,7 +85,8 @@ class _Selector(selectors.DefaultSelector):
             return events
         loop = self.loop
         next_s = math.inf if timeout is None else loop.now_s + timeout
-        jump_s = loop.keeper.idle(loop.now_s, next_s)
+        is_listening = len(self.get_map()) > 1  # besides the loop's own bell
+        jump_s = loop.keeper.idle(loop.now_s, next_s, is_listening=is_listening)
         if not jump_s:
             return super().select(None)
         loop.now_s += jump_s
@@ -171,8 +173,11 @@ async def keep_trio(keeper: Keeper, clock: Any) -> None:
     while True:
         await trio.testing.wait_all_tasks_blocked()
         now_s = clock.current_time()
-        left_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
-        jump_s = keeper.idle(now_s, now_s + left_s)
+        known = trio.lowlevel.current_statistics()
+        sockets: Any = known.io_statistics
+        listening = sockets.tasks_waiting_read + sockets.tasks_waiting_write
+        next_s = now_s + known.seconds_to_next_deadline
+        jump_s = keeper.idle(now_s, next_s, is_listening=listening > 1)  # besides trio's own bell
         if jump_s:
             clock.jump(jump_s)
         elif keeper.waits:  # for a thread or a socket, in real time

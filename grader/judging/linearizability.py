@@ -19,10 +19,11 @@ from grader.judging.differences import show
 from grader.judging.histories import History, Operation
 from grader.judging.models import ANY, Model, Raises
 
-__all__ = ["linearizable"]
+__all__ = ["linearizable", "shortened"]
 
 _MOST_STATES = 200_000
-_MOST_STATES_TO_SHRINK = 10_000
+_MOST_STATES_TO_SHRINK = 100_000
+_UNKNOWN_PER_STATE = 64
 
 
 class _TooMany(Exception):
@@ -59,7 +60,7 @@ def linearizable(
                 f"{len(part)} operations take more than {most_states:,} states to check: let "
                 "fewer clients call at once, make fewer calls, or split them with by=",
             ) from None
-        raise _failure(history, _smallest(part, model, most_states), len(history), model, call)
+        raise _failure(history, shortened(part, model, most_states), len(history), model, call)
 
 
 class _Search:
@@ -69,9 +70,11 @@ class _Search:
         operations = sorted(operations, key=lambda operation: operation.start)
         self._must = [op for op in operations if op.end is not None]
         self._may = [op for op in operations if op.end is None]
+        self._alike = _alike(self._may)
         self._model = model
         self._left = most_states
         self._deepest = -1
+        self.states = 0
         self.refused: dict[Operation | int, list[Any]] = {}
         """At the deepest places: by place of the operation, what it should have answered."""
 
@@ -90,6 +93,7 @@ class _Search:
                 continue
             before.append(may)
             self._left -= 1
+            self.states += 1
             if self._left < 0:
                 raise _TooMany
             stack.extend(reversed([*self._next(must, may, state)]))
@@ -109,14 +113,11 @@ class _Search:
                 answers.append(answer)
             if depth == self._deepest:
                 self.refused.setdefault(place, []).extend(answers)
-        tried: list[tuple[str, tuple[Any, ...]]] = []
+        tried: set[int] = set()
         for place, operation in enumerate(self._may):
-            if may >> place & 1 or operation.start > first_end:
+            if may >> place & 1 or operation.start > first_end or self._alike[place] in tried:
                 continue
-            alike = (operation.name, operation.arguments)
-            if any(same(alike, other) for other in tried):
-                continue  # the one that began first can do whatever this one can
-            tried.append(alike)
+            tried.add(self._alike[place])  # the one that began first can do what others like it can
             for after, _ in self._model.step(state, operation.name, operation.arguments):
                 if after != state:
                     yield must, may | 1 << place, after
@@ -147,6 +148,19 @@ class _Search:
         return self._must[place], answers[0]
 
 
+def _alike(operations: list[Operation]) -> list[int]:
+    """A number for each operation: the same for equal calls."""
+    kinds: list[tuple[str, tuple[Any, ...]]] = []
+    found = []
+    for operation in operations:
+        call = (operation.name, operation.arguments)
+        known = next((n for n, kind in enumerate(kinds) if same(call, kind)), len(kinds))
+        if known == len(kinds):
+            kinds.append(call)
+        found.append(known)
+    return found
+
+
 def _fits(operation: Operation, answer: Any) -> bool:
     if type(answer) is Raises:
         return operation.error is not None and operation.error.is_a(answer.name)
@@ -155,20 +169,30 @@ def _fits(operation: Operation, answer: Any) -> bool:
     return answer is ANY or same(operation.answer, answer)
 
 
-def _smallest(operations: list[Operation], model: Model, most_states: int) -> list[Operation]:
+def shortened(
+    operations: list[Operation], model: Model, most_states: int = _MOST_STATES
+) -> list[Operation]:
     """The fewest whose answers cannot be explained, whatever the others did.
 
     First the shortest beginning of the history that fails: what came later cannot have caused it.
-    Then each operation in turn becomes one that may have happened or not, at any time after it
-    began; what still fails fails for the rest. Leaving one out altogether would not do: a read
-    of a value is no mistake because we dropped its write.
+    Then operations, many at once and in the end each, become ones that may have happened or not,
+    at any time after they began; what still fails fails for the rest. Leaving one out altogether
+    would not do: a read of a value is no mistake because we dropped its write.
     """
 
-    def fails(part: list[Operation], most: int) -> bool:
+    left = _MOST_STATES_TO_SHRINK
+
+    def fails(part: list[Operation]) -> bool:
+        nonlocal left
+        unknown = sum(op.end is None for op in part)
+        cost = 1 + unknown // _UNKNOWN_PER_STATE  # each of them is looked at in every state
+        search = _Search(part, model, min(most_states, left // cost))
         try:
-            return not _Search(part, model, most).explains()
+            return not search.explains()
         except _TooMany:
             return False
+        finally:
+            left -= search.states * cost
 
     def until(end: int) -> list[Operation]:
         begun = [op for op in operations if op.start <= end]
@@ -178,16 +202,20 @@ def _smallest(operations: list[Operation], model: Model, most_states: int) -> li
     low, high = 0, len(ends) - 1
     while low < high:
         middle = (low + high) // 2
-        if fails(until(ends[middle]), most_states):
+        if fails(until(ends[middle])):
             high = middle
         else:
             low = middle + 1
     kept = until(ends[high])
-    for place, operation in enumerate(kept):
-        if operation.end is not None:
-            weaker = [*kept[:place], _unknown(operation), *kept[place + 1 :]]
-            if fails(weaker, _MOST_STATES_TO_SHRINK):
-                kept = weaker
+    size = len(kept)
+    while size and left > 0:
+        for place in range(0, len(kept), size):
+            chunk = kept[place : place + size]
+            if left > 0 and any(op.end is not None for op in chunk):
+                weaker = [*kept[:place], *map(_unknown, chunk), *kept[place + size :]]
+                if fails(weaker):
+                    kept = weaker
+        size //= 2
     return kept
 
 

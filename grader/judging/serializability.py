@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grader.judging.compare import CriterionFailed
+from grader.judging.compare import CriterionFailed, same
 from grader.judging.differences import show
 from grader.judging.histories import History
 
@@ -128,18 +128,17 @@ class _Graph:
         self._edges: list[_Edge] = []
         self.guessed = False
         """Whether writes had to be tried in both orders."""
-        self._writers: dict[tuple[Hashable, Any], Transaction] = {}
+        self._writes: dict[Hashable, list[tuple[Any, Transaction]]] = {}
         self._last: dict[tuple[str, Hashable], Any] = {}
         for transaction in transactions:
             for step in transaction.operations:
                 if isinstance(step, Write):
-                    place = (step.key, _typed(step.value))
-                    is_initial = _typed(self._initial.get(step.key)) == place[1]
-                    if place in self._writers or is_initial:
+                    is_initial = same(step.value, self._initial.get(step.key))
+                    if is_initial or self._writer(step.key, step.value) is not None:
                         raise ValueError(
                             f"Expected unique values, got {step.value!r} twice for {step.key!r}"
                         )
-                    self._writers[place] = transaction
+                    self._writes.setdefault(step.key, []).append((step.value, transaction))
                     self._last[transaction.name, step.key] = step.value
         if len({transaction.name for transaction in transactions}) != len(transactions):
             raise ValueError("Expected transactions of different names")
@@ -152,10 +151,17 @@ class _Graph:
         live = [transaction for transaction in self._all if transaction.committed]
         for transaction in live:  # grows meanwhile
             for step in transaction.operations:
-                writer = self._writers.get((step.key, _typed(step.value)))
+                writer = self._writer(step.key, step.value)
                 if writer is not None and writer.committed is None and writer not in live:
                     live.append(writer)
         return live
+
+    def _writer(self, key: Hashable, value: Any) -> Transaction | None:
+        """Whoever wrote just that: an answer may be anything, also what cannot be hashed."""
+        for written, transaction in self._writes.get(key, ()):
+            if same(value, written):
+                return transaction
+        return None
 
     def read(self) -> None:
         """Find for each read who wrote it. Raises `CriterionFailed` for one nobody may see."""
@@ -165,7 +171,7 @@ class _Graph:
                 if isinstance(step, Write):
                     own[step.key] = step.value
                 elif step.key in own:
-                    if _typed(own[step.key]) != _typed(step.value):
+                    if not same(step.value, own[step.key]):
                         self._fail(
                             transaction, step, f"it had written {show(own[step.key])} itself"
                         )
@@ -173,9 +179,9 @@ class _Graph:
                     self._read_from(transaction, step)
 
     def _read_from(self, transaction: Transaction, step: Read) -> None:
-        writer = self._writers.get((step.key, _typed(step.value)))
+        writer = self._writer(step.key, step.value)
         if writer is None:
-            if _typed(self._initial.get(step.key)) != _typed(step.value):
+            if not same(step.value, self._initial.get(step.key)):
                 self._fail(transaction, step, "nobody wrote that")
             self._readers.setdefault((step.key, ""), []).append(transaction)
             return
@@ -184,7 +190,7 @@ class _Graph:
         if writer not in self._live:
             self._fail(transaction, step, f"{writer.name}, which wrote it, did not commit")
         last = self._last[writer.name, step.key]
-        if _typed(last) != _typed(step.value):
+        if not same(step.value, last):
             self._fail(transaction, step, f"{writer.name} overwrote it with {show(last)} itself")
         self._readers.setdefault((step.key, writer.name), []).append(transaction)
         why = f"{transaction.name} read {_said(step.key, step.value)}, which {writer.name} wrote"
@@ -200,10 +206,9 @@ class _Graph:
             for writer in writers:
                 for reader in self._readers.get((key, ""), ()):
                     self._overwritten(reader, writer, key, self._initial.get(key))
-            known = [_typed(value) for value in versions.get(key, ())]
-            there = [self._writers[key, v] for v in known if (key, v) in self._writers]
-            ordered = list(dict.fromkeys(t.name for t in there if t in writers))
             names = {writer.name: writer for writer in writers}
+            known = [self._writer(key, value) for value in versions.get(key, ())]
+            ordered = dict.fromkeys(writer.name for writer in known if writer in writers)
             for before, after in pairwise(ordered):
                 self._edges += self._written(names[before], names[after], key)
 
@@ -334,10 +339,6 @@ def _shortest_cycle(edges: Sequence[_Edge]) -> list[_Edge]:
             if not best or len(path) < len(best):
                 best = path
     return best
-
-
-def _typed(value: Any) -> tuple[type, Any]:
-    return type(value), value
 
 
 def _said(key: Hashable, value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from grader.errors import RemoteError
+from grader.errors import RemoteError, WorkerLost
 from grader.judging.compare import CriterionFailed
 from grader.judging.histories import History
 from grader.judging.linearizability import linearizable
@@ -270,13 +270,34 @@ def test_every_way_of_waiting_moves_virtual_time(lab_of: Lab, backend: str) -> N
     assert time.monotonic() - began_s < 20, "two days"
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_can_never_come_is_told_at_once(lab_of: Lab, backend: str) -> None:
+    lab = lab_of(TIMES, libraries=True)
+    handler = lab.callback(lambda: 7, awaited=True)
+    began_s = time.monotonic()
+    with lab.loop(backend, clock="virtual") as loop:
+        assert loop.call(lab.asks, handler) == 7
+        never = loop.start(lab.never)
+        with pytest.raises(RemoteError, match="Deadlock: Every task waits"):
+            never.result()
+        with pytest.raises(RemoteError, match="Deadlock: Every task waits"):
+            loop.call(lab.never)
+        assert loop.call(lab.within, 3600, 3599) is True
+    assert time.monotonic() - began_s < 10
+
+
 @pytest.mark.parametrize("clock", ["virtual", "real"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_operations_that_never_return_are_told(lab_of: Lab, backend: str, clock: str) -> None:
     lab = lab_of(SOURCE, libraries=True)
     made = lab.Queue(False)
+    began_s = time.monotonic()
     with lab.loop(backend, clock=clock) as loop:
-        history = loop.together([[(made.get,), (made.get,)], [(made.put, 7)]], within_s=0.5)
+        history = loop.together(
+            [[(made.get,), (made.get,)], [(made.put, 7)]],
+            within_s=15 if clock == "virtual" else 0.5,
+        )
+    assert time.monotonic() - began_s < 10, "nobody waits for what can never come"
     assert [str(op) for op in history.unfinished()] == ["get() never returned"]
     assert [str(op) for op in history.clients()[1]] == ["put(7) gave None"]
     linearizable(history, fifo())
@@ -331,3 +352,36 @@ def test_what_threads_raise_and_what_never_returns_is_told(lab_of: Lab) -> None:
         lab.together([[(len, "x")]])
     with pytest.raises(ValueError, match="at least one client"):
         lab.together([[]])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        None,
+        [],
+        [[(0, 1, False, 7), (2, 3, False, 7)]],
+        [[(1, 0, False, 7)]],
+        [[(1, 1, False, 7)]],
+        [[(0, True, False, 7)]],
+        [[(0, 1, True, 7)]],
+        [[(0, 1, False)]],
+        [["0123"]],
+    ],
+)
+@pytest.mark.parametrize("where", ["in process"])
+def test_a_history_that_cannot_be_ends_the_worker(
+    lab_of: Lab, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = lab_of(THREADS)
+    made = lab.Counter(True)
+    read = made.read
+    connection = lab._live()
+    ask = connection.ask
+    monkeypatch.setattr(
+        connection,
+        "ask",
+        lambda name, *rest, label: rows if name == "together" else ask(name, *rest, label=label),
+    )
+    with pytest.raises(WorkerLost, match="Broken answer: "):
+        lab.together([[(read,)]])
+    assert not connection.alive
