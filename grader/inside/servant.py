@@ -15,8 +15,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from grader.inside.backends import open_loop
 from grader.inside.conversation import Conversation, ConversationOver, Dispatcher
-from grader.inside.event_loops import Loop, open_loop
+from grader.inside.event_loops import Loop
 from grader.inside.operations import Operations
 from grader.inside.protocol import (
     HEADER,

@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 from grader.judging.compare import CriterionFailed
 from grader.judging.histories import History, Operation
 from grader.judging.judge import SuiteError
-from grader.judging.serializability import (
-    Read,
-    Transaction,
-    Write,
-    serializable,
-    transactions_of,
-)
+from grader.judging.serializability import serializable
+from grader.judging.transactions import Read, Transaction, Write, transactions_of
 
 
 def brute(

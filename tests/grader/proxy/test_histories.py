@@ -14,7 +14,8 @@ from grader.judging.compare import CriterionFailed
 from grader.judging.histories import History
 from grader.judging.linearizability import linearizable
 from grader.judging.models import counter, fifo, mapping, mutex
-from grader.judging.serializability import serializable, transactions_of
+from grader.judging.serializability import serializable
+from grader.judging.transactions import transactions_of
 from grader.proxy.loops import BACKENDS
 from grader.proxy.submission import Submission
 
