@@ -28,6 +28,7 @@ from grader.errors import RemoteError, WorkerLost, WrongType
 from grader.feedback import feedback_html
 from grader.intake.audit import audit
 from grader.intake.collect import Collected, SubmissionRefused, collect
+from grader.judging.blame import lack_of_room, machine_trouble
 from grader.judging.judge import Judge, Verdict, explain, run_suite
 from grader.proxy.submission import Submission
 from grader.races.quiet import Quiet
@@ -56,7 +57,8 @@ __all__ = ["JobSpec", "grader_digest", "run_one"]
 def run_one(spec: JobSpec) -> Report:
     """Judge one submission; write ``report.json``, ``feedback.html`` and plots to ``spec.out``.
 
-    Raises `BoxUnavailable`, `SuiteError`, `UnknownKey`, `ValueError` for a bad spec, `OSError`.
+    Raises `BoxUnavailable`, `SuiteError`, `UnknownKey`, `ValueError` for a bad spec, `OSError`,
+    also when the machine made a test fail: no report is written then.
     """
     job = _Job(complete(spec))
     if job.spec.pool is not None and job.box is not None:
@@ -167,6 +169,9 @@ class _Job:
         try:
             submission.module()
         except (RemoteError, WorkerLost, WrongType, AssertionError) as error:
+            trouble = machine_trouble(error, workshop.place, self.spec.limits)
+            if trouble is not None:
+                raise trouble from None
             outcome, message, _ = explain(error)
             self.refusal, self.judged = (outcome, message), not isinstance(error, RemoteError)
         finally:
@@ -206,6 +211,10 @@ class _Job:
             submitted=workshop.code / "capstone.ipynb" if self.collected.has_notebook else None,
             on_cell=lambda done, total: self.say("notebook", f"cell {done}", done, total),
         )
+        if self.notebook.outcome != "passed":
+            trouble = lack_of_room(workshop.place, self.spec.limits, named=False)
+            if trouble is not None:
+                raise trouble
 
     def notebook_holds(self) -> bool:
         """A submission passes only with its notebook, where there is one to judge and a box."""

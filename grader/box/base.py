@@ -9,7 +9,7 @@ import msgspec
 
 from meridian.errors import MeridianError
 
-__all__ = ["Box", "BoxUnavailable", "Plan", "Spawn"]
+__all__ = ["Box", "BoxUnavailable", "Plan", "Spawn", "no_process"]
 
 
 class BoxUnavailable(MeridianError, RuntimeError):
@@ -20,6 +20,12 @@ class BoxUnavailable(MeridianError, RuntimeError):
         self.reason = reason
         self.fix = fix
         super().__init__(f"No {tier} box on this machine: {reason}. {fix}".rstrip())
+
+
+def no_process(tier: str, error: OSError) -> BoxUnavailable:
+    """The machine has no room for one more process: no fault of a submission."""
+    reason = f"no process could be started ({error.strerror})"
+    return BoxUnavailable(tier, reason, "End other programs, or raise `ulimit -u`.")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

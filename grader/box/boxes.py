@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.box import BoxUnavailable, Spawn
+from grader.box.base import no_process
 from grader.box.meter import BoxMeter, Used, peak_bytes
 from grader.box.process import BoxProcess, Streams, readable
 from grader.inside.confine import Confinement
@@ -141,6 +142,8 @@ class ForkServer:
         try:
             self._order({"do": "fork", "worker": order}, (theirs_out, theirs_err, *pipes))
             answer, fds = self._answer(_ORDER_S)
+            if "error" in answer:
+                raise no_process(self.tier, OSError(answer["errno"], answer["error"]))
         except BaseException:
             os.close(out)
             os.close(err)

@@ -21,8 +21,8 @@ import msgspec
 from grader.box import BoxUnavailable, Plan, open_box
 from grader.box.boxset import BoxSet, scratch_parent
 from grader.box.files import remove_tree
+from grader.box.runtime import prepare_runtime
 from grader.box.system import spare_uid
-from grader.box.workers import prepare_runtime
 from grader.limits import Limits
 from meridian.errors import MeridianError
 

@@ -29,6 +29,7 @@ __all__ = ["BoxTransport", "Parking", "Transport"]
 
 _MEASURE_S = 0.05
 _WALK_S = _LEAVE_S = 0.25
+_AWAY_S = 1.0
 _CHUNK = 1 << 16
 
 
@@ -147,7 +148,12 @@ class BoxTransport:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise self._end("timeout", f"No answer within {timeout_s:g} s for {what}")
-            for fd, _ in self._poll.poll(max(1, min(remaining, _MEASURE_S) * 1000)):
+            before_s = time.monotonic()
+            ready = self._poll.poll(max(1, min(remaining, _MEASURE_S) * 1000))
+            away_s = time.monotonic() - before_s - _MEASURE_S
+            if away_s > _AWAY_S:  # the judge was stopped, and nobody read what was answered
+                deadline += away_s
+            for fd, _ in ready:
                 if fd == self._questions:
                     unsent = self._send(unsent)
                 elif fd != self._answers:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import compileall
-import hashlib
+import errno
 import os
-import shutil
 import socket
 import sysconfig
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from random import Random
 
 import msgspec
 
-from grader import inside
 from grader.box import Box, BoxUnavailable, Plan, Spawn
+from grader.box.base import no_process
 from grader.box.boxes import Forked, ForkServer, confinement_of
 from grader.box.boxset import BoxSet, scratch_parent
 from grader.box.files import open_to_box, remove_tree
 from grader.box.in_process import LoopTransport
 from grader.box.namespace import Namespace
+from grader.box.runtime import prepare_runtime
 from grader.box.system import spare_uid
 from grader.box.transport import BoxTransport, Parking, Transport
 from grader.errors import WorkerLost
@@ -31,7 +29,7 @@ from grader.inside.worker import WorkerOrder
 from grader.limits import Limits
 from grader.proxy.proxy import Connection
 
-__all__ = ["Workshop", "library_folders", "prepare_runtime", "random_for"]
+__all__ = ["Workshop", "library_folders"]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -116,6 +114,11 @@ class Workshop:
         )
         self._others.append(made)
         return made
+
+    @property
+    def place(self) -> Path:
+        """Where the scratch folders are."""
+        return self._work if self._boxes is None else self._boxes.plan.scratch
 
     # -- scratch folders -------------------------------------------------------------------------
 
@@ -233,12 +236,17 @@ class Workshop:
 
     def _boxed(self, scratch: Path) -> Transport:
         boxes = self._running()
+        assert self._box is not None
         for attempt in range(2):
             try:
                 return self._forked(boxes.server(), scratch)
             except BoxUnavailable:
                 if attempt:
                     raise
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.ENOMEM):
+                    raise no_process(self._box.tier, error) from None
+                raise
         raise AssertionError("unreachable")
 
     def _forked(self, server: ForkServer, scratch: Path) -> Transport:
@@ -306,24 +314,3 @@ class Workshop:
 def _private(scratch: Path) -> Path:
     """Where a worker on `scratch` keeps temporary files, apart from those it is asked for."""
     return scratch.with_name(scratch.name + ".tmp")
-
-
-def prepare_runtime(work: Path) -> Path:
-    """The worker's own code as a folder in `work`: `grader.inside`, and msgspec."""
-    runtime = work / "runtime"
-    if runtime.exists():
-        return runtime
-    source = Path(inside.__file__).parent
-    (runtime / "grader").mkdir(parents=True)
-    shutil.copyfile(source.parent / "__init__.py", runtime / "grader" / "__init__.py")
-    shutil.copytree(
-        source, runtime / "grader" / source.name, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copytree(Path(msgspec.__file__).parent, runtime / "msgspec")
-    compileall.compile_dir(runtime, quiet=2, legacy=False)
-    return runtime
-
-
-def random_for(seed: str, name: str) -> Random:
-    """The random numbers of one test: the same for a replayed seed, unlike any other test's."""
-    return Random(hashlib.sha256(f"{seed}/{name}".encode()).digest())

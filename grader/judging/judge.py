@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from grader.box.workers import Workshop
+from grader.judging.blame import machine_trouble
 from grader.judging.compare import expect
 from grader.judging.dependents import Dependents
 from grader.judging.properties import Finder
@@ -93,6 +94,8 @@ class Judge:
         self.points: dict[str, float] = {}
         self.problems: list[str] = []
         self.interrupted = False
+        self.trouble: Exception | None = None
+        """What the machine did to a test. Nothing after it is judged."""
 
     # -- fixtures --------------------------------------------------------------------------------
 
@@ -197,6 +200,7 @@ class Judge:
         verdict = self.verdicts[item.nodeid]
         verdict.duration_s += call.duration
         if call.excinfo is not None:
+            self._look_at_machine(item, call.excinfo.value)
             if not verdict.reached or verdict.outcome == "passed":
                 verdict.outcome, said, verdict.counterexample = explain(call.excinfo.value)
                 verdict.said, verdict.message = said, sentence(verdict.category, said)
@@ -209,6 +213,12 @@ class Judge:
             done = sum(v.reached for v in self.verdicts.values())
             self._on_verdict(done, len(self.verdicts), verdict.criterion)
         return report
+
+    def _look_at_machine(self, item: pytest.Item, error: BaseException) -> None:
+        if self.trouble is None and not isinstance(error, pytest.skip.Exception):
+            self.trouble = machine_trouble(error, self._workshop.place, self._workshop.limits)
+            if self.trouble is not None:
+                item.session.shouldstop = "the machine is in trouble"
 
     def _replay(self, item: pytest.Item, verdict: Verdict, error: BaseException) -> str:
         """The failure as a program, where there is a failure and something was asked."""
@@ -248,6 +258,8 @@ def run_suite(suite: Path, capstone: Capstone, judge: Judge) -> None:
         status = pytest.main([*_PYTEST_ARGUMENTS, cut, os.fspath(suite)], plugins=[judge])
     if judge.interrupted:
         raise KeyboardInterrupt
+    if judge.trouble is not None:
+        raise judge.trouble
     if judge.problems:
         raise SuiteError(suite, "; ".join(judge.problems))
     for criterion in (*capstone.criteria, *capstone.bonus):

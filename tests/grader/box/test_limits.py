@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -233,3 +236,27 @@ def test_the_meter_reads_what_the_kernel_keeps() -> None:
         os.close(read)
         os.close(write)
     assert peak_bytes(pid) == 0
+
+
+def test_a_judge_that_was_stopped_takes_no_time_from_the_question(
+    boxed: Submission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped:
+        """What `poll` waits with; the first turn without an answer lasts ten minutes."""
+
+        def __init__(self, poll: Any) -> None:
+            self.waits, self.away_s = poll, 0.0
+            self.register, self.unregister = poll.register, poll.unregister
+
+        def poll(self, wait_ms: float) -> Any:
+            ready = self.waits.poll(min(wait_ms, 20))
+            self.away_s = self.away_s or (0 if ready else 600)
+            return ready
+
+    assert boxed.do("result = 1") == 1
+    transport = boxed.module()._connection._transport
+    stopped = transport._poll = Stopped(transport._poll)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + stopped.away_s)
+    monkeypatch.setattr("grader.box.transport.time", clock)
+    assert boxed.do("time.sleep(0.2); result = 2") == 2
+    assert stopped.away_s == 600
