@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from typing import Any, NamedTuple
 
 from grader.judging.differences import difference, is_numpy, same_arrays, show
@@ -59,16 +60,35 @@ def same(got: Any, want: Any) -> bool:
     if kind in (list, tuple):
         return len(got) == len(want) and all(map(same, got, want))
     if kind is dict:
-        theirs = {_typed(key): value for key, value in got.items()}
-        ours = {_typed(key): value for key, value in want.items()}
-        return theirs.keys() == ours.keys() and all(same(theirs[key], ours[key]) for key in ours)
+        theirs, ours = _by_key(got), _by_key(want)
+        return theirs.keys() == ours.keys() and all(
+            _same_in_any_order(theirs[key], ours[key]) for key in ours
+        )
     if kind in (set, frozenset):
-        return set(map(_typed, got)) == set(map(_typed, want))
+        return Counter(map(_typed, got)) == Counter(map(_typed, want))
     if kind is float:
         return bool(got == want) or (math.isnan(got) and math.isnan(want))
     if is_numpy(want):
         return bool(same_arrays(got, want))
     return bool(got == want)
+
+
+def _by_key(value: dict[Any, Any]) -> dict[Any, list[Any]]:
+    """The values by typed key; several where several keys are NaN."""
+    found: dict[Any, list[Any]] = {}
+    for key, item in value.items():
+        found.setdefault(_typed(key), []).append(item)
+    return found
+
+
+def _same_in_any_order(got: list[Any], want: list[Any]) -> bool:
+    left = list(got)
+    for item in want:
+        i = next((i for i, other in enumerate(left) if same(other, item)), None)
+        if i is None:
+            return False
+        del left[i]
+    return not left
 
 
 def _typed(value: Any) -> Any:

@@ -141,6 +141,17 @@ def test_sets_are_compared_with_the_types_of_their_elements() -> None:
     assert not same({1}, frozenset({1}))
 
 
+def test_each_nan_in_a_set_or_among_keys_counts() -> None:
+    one, other = float("nan"), float("nan")
+    assert not same({one, other}, {one})
+    assert not same({one}, {one, other})
+    assert not same({one: 1, other: 2}, {one: 2})
+    assert not same({one: 1, other: 2}, {one: 3, other: 2})
+    assert not same({one, other, (one,)}, {one, (one,), (other,)})
+    assert same({one: 1, other: 2}, {one: 2, other: 1}), "no NaN comes first"
+    assert same({one, other}, {float("nan"), float("nan")})
+
+
 def test_a_difference_deep_in_long_values_is_told_by_its_place() -> None:
     want = [{"page": n, "slots": [n] * 40} for n in range(50)]
     got = [dict(item) for item in want]
