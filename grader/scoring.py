@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from grader.judging.verdict import Verdict, sentence
+from grader.points import total
 from grader.report import CriterionReport, Mode, Outcome
 from meridian.academy.curriculum import Capstone, Criterion
 from meridian.academy.outcomes import NOT_JUDGED
@@ -37,10 +38,9 @@ def score(
     verdicts: Sequence[Verdict],
     refusal: tuple[Outcome, str] | None = None,
 ) -> Score:
-    """Points of one job. Bonus counts up to its cap, and never beyond what `mode` can give.
+    """Points of one job, by `grader.points`, of the criteria that `mode` judges.
 
-    Passed means the pass mark, in per cent of the points that `mode` judges, and every required
-    criterion that it judges. A `refusal` is one cause that stopped everything: the first
+    A `refusal` is one cause that stopped everything: the first
     criterion tells it, the others have its outcome and no message.
     """
     entries = {
@@ -52,13 +52,10 @@ def score(
         extras = [criterion for criterion in capstone.bonus if is_judged(criterion, mode)]
         _tell(refusal, [entries[criterion.id] for criterion in (*judged, *extras)])
     most = float(sum(criterion.points for criterion in judged))
-    earned = sum(entries[criterion.id].score for criterion in capstone.criteria)
-    extra = sum(entries[criterion.id].score for criterion in capstone.bonus)
-    bonus = min(float(capstone.bonus_cap), extra)
-    points = round(min(most, earned + bonus), 2)
-    required = all(entries[c.id].outcome == "passed" for c in judged if c.required)
-    enough = most > 0 and points * 100 >= capstone.pass_mark * most
-    return Score([*entries.values()], points, most, round(bonus, 2), required and enough)
+    points = {name: entry.score for name, entry in entries.items()}
+    held = {name: entry.outcome == "passed" for name, entry in entries.items()}
+    found = total(capstone, judged, most, points, held)
+    return Score([*entries.values()], found.points, most, found.bonus, found.passed)
 
 
 def _tell(refusal: tuple[Outcome, str], entries: Sequence[CriterionReport]) -> None:

@@ -17,7 +17,14 @@ import msgspec
 import meridian.testing
 from meridian.academy.curriculum import Capstone
 
-__all__ = ["course_digest", "differences", "grader_digest", "judging_digest", "software"]
+__all__ = [
+    "course_digest",
+    "differences",
+    "grader_digest",
+    "judging_digest",
+    "packages",
+    "software",
+]
 
 _PACKAGES = ("hypothesis", "ipykernel", "msgspec", "numba", "numpy", "pytest", "pyzmq")
 _COMPARED = {
@@ -33,14 +40,18 @@ _SHA_CHARS = 12
 
 def software(capstone: Capstone, solution: Path | None) -> dict[str, Any]:
     """The facts that every report carries of the machine's software and the course's files."""
-    third_party = set(capstone.allowed_imports) - set(sys.stdlib_module_names)
     return {
         "python": platform.python_version(),
         "platform": sys.platform,
         "machine": platform.machine(),
-        "packages": {name: _version(name) for name in sorted({*_PACKAGES, *third_party})},
+        "packages": packages(capstone),
         "course_sha256": course_digest(capstone, solution),
     }
+
+
+def packages(capstone: Capstone) -> dict[str, str]:
+    """The versions of what judges and of what the capstone may import, ``"none"`` if missing."""
+    return {name: _version(name) for name in sorted({*_PACKAGES, *capstone.third_party})}
 
 
 def course_digest(capstone: Capstone, solution: Path | None) -> str:

@@ -41,8 +41,6 @@ __all__ = [
     "BuildResult",
     "EditedExercise",
     "build",
-    "changed_files",
-    "generated_hashes",
     "main",
     "write_exercise",
 ]
@@ -152,18 +150,6 @@ def write_exercise(root: Path, module: Module, target: Path) -> None:
     except BaseException:
         shutil.rmtree(target)
         raise
-
-
-def generated_hashes(key: str, root: Path) -> dict[str, str]:
-    """What the manifest of the exercise says when it was built from the solution as it is now."""
-    files = generate(key, root / load(root).module(key).solution)
-    return {name: _hash(content) for name, content in sorted(files.items())}
-
-
-def changed_files(folder: Path) -> list[str]:
-    """Files of an exercise that are no longer as they were generated: a learner's work."""
-    known = _manifest(folder)
-    return [name for name, digest in known.items() if _digest(folder / name) != digest]
 
 
 def main(capstone: str | None = None, *, check: bool = False, force: bool = False) -> int:

@@ -103,11 +103,16 @@ def prove(
     `quick` judges the model answer twice and mutants without a box and on smaller inputs: for a
     test suite. `only` judges the mutants whose name contains it, nothing else. Raises `UnknownKey`,
     `NotAvailable`, `BoxUnavailable`, `SuiteError`, `MutantError` for a list that is none,
-    `ValueError` for an `only` that fits no mutant.
+    `ValueError` for an `only` that fits no mutant, or without a model answer.
     """
     root = lab_root() if root is None else root
     seed = secrets.token_hex(8) if seed is None else seed
     module = load(root).available(capstone)
+    solution = root / module.solution
+    if not any(solution.glob("*/__init__.py")):
+        raise ValueError(
+            f"{capstone} has no model answer: there is no package in {solution}. Write it there"
+        )
     proof = load_proof(root / module.acceptance)
     count = repeats if repeats is not None else QUICK_REPEATS if quick else REPEATS
     if count < 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grader.commands.shared import trouble
+from grader.commands.shared import refuse_unknown, trouble
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,6 +56,7 @@ def board_command(
                 except KeyboardInterrupt:
                     return
         with GradebookReader(path, read_only=True) as book:
+            refuse_unknown(book, capstone, None)
             made = board(book, find, roster=names, capstone=capstone, stuck_after=stuck)
     if json:
         typer.echo(msgspec.json.encode(made).decode())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grader.commands.shared import look_at_out, trouble, usage_error
+from grader.commands.shared import look_at_out, refuse_unknown, trouble, usage_error
 
 if TYPE_CHECKING:
     from grader.records.gradebook_reader import Attempt
@@ -94,6 +94,7 @@ def export(
         root = lab_root()
         home = root / ".meridian"
         with GradebookReader(home / "gradebook.sqlite", read_only=True) as book:
+            refuse_unknown(book, capstone, learner)
             graded = counted(book, definitions(root), learner=learner, capstone=capstone)
         paths = export(graded, kind, out, SubmissionStore(home / "submissions"))
     typer.echo(f"Exported {len(graded)} marks to {out}: {len(paths)} files and folders")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grader.commands.shared import Progress, trouble, usage_error
+from grader.commands.shared import Progress, refuse_unknown, trouble, usage_error
 
 if TYPE_CHECKING:
     from grader.records.regraded import Regraded
@@ -74,6 +74,7 @@ def regrade_command(
         )
         path = home / "gradebook.sqlite"
         with GradebookReader(path, read_only=True) as book, Progress(as_lines=False) as on_event:
+            refuse_unknown(book, capstone, learner)
 
             def tell(done: int, total: int, result: Regraded) -> None:
                 where = {"event": "stage", "stage": "regrade", "done": done, "total": total}

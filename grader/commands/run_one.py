@@ -53,6 +53,8 @@ def run_one_command(
     _look_at_folders(submission, out)
     with trouble(), Progress(events) as on_event:
         entered = record and mode is Mode.SUBMIT
+        if entered:
+            _look_at_gradebook(lab_root() / ".meridian", learner, capstone, attempt)
         report = run_one(
             JobSpec(
                 capstone=capstone,
@@ -83,6 +85,18 @@ def _look_at_folders(submission: Path, out: Path) -> None:
         problem = f"--submission: There is no folder or archive {submission}. Name the one with"
         raise usage_error(f"{problem} the package")
     look_at_out(out)
+
+
+def _look_at_gradebook(folder: Path, learner: str, capstone: str, attempt: int) -> None:
+    """Say why nothing could be entered before minutes are spent on judging. Exit status 2 or 70."""
+    from grader.cohort.discover import learner_problem
+    from grader.records.gradebook import Gradebook
+
+    problem = "" if learner == "local" else learner_problem(learner)
+    if problem:
+        raise usage_error(f"--learner: {problem}")
+    with Gradebook(folder / "gradebook.sqlite") as book:
+        book.refuse_entered(learner, capstone, attempt)
 
 
 def _record(folder: Path, report: Any, out: Path) -> None:

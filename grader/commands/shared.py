@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-__all__ = ["EXIT_TROUBLE", "EXIT_USAGE", "Progress", "look_at_out", "trouble", "usage_error"]
+if TYPE_CHECKING:
+    from grader.records.gradebook_reader import GradebookReader
+
+__all__ = [
+    "EXIT_TROUBLE",
+    "EXIT_USAGE",
+    "Progress",
+    "look_at_out",
+    "refuse_unknown",
+    "trouble",
+    "usage_error",
+]
 
 EXIT_USAGE = 2
 EXIT_TROUBLE = 70  # the grader's own trouble: no verdict was written
@@ -57,7 +70,29 @@ def _in_words(error: Exception) -> str:
         return f"A database of the lab cannot be used ({error}). {_FIX}"
     if isinstance(error, OSError) and not isinstance(error, MeridianError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        first, *others = error.args[0]  # source, target and reason of each file
+        more = f", and so for {len(others)} more files" if others else ""
+        return re.sub(r"^\[Errno \d+\] ", "", str(first[-1])) + more
     return str(error)
+
+
+def refuse_unknown(book: GradebookReader, capstone: str | None, learner: str | None) -> None:
+    """Tell a name that is nowhere from one that has no attempt yet.
+
+    Raises `UnknownKey`, and `GradebookError` for a learner who has none.
+    """
+    from grader.records.gradebook_reader import GradebookError
+    from meridian.academy.curriculum import lab_root, load
+
+    if capstone is not None and not book.attempts(capstone=capstone):
+        load(lab_root()).module(capstone)
+    if learner is not None and not book.attempts(learner):
+        raise GradebookError(book.path, f"no attempt of {learner!r}. See `grader gradebook`")
+
+
+def _silent(event: dict[str, Any]) -> None:
+    del event
 
 
 class Progress:
@@ -73,12 +108,15 @@ class Progress:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+        console = Console(stderr=True)
+        if not console.is_terminal:  # it would leave an empty line
+            return _silent
         self._bar = Progress(
             TextColumn("{task.description:<12}"),
             BarColumn(),
             TextColumn("{task.fields[message]}"),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
         )
         self._bar.start()

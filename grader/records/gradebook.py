@@ -78,13 +78,14 @@ class Gradebook(GradebookReader):
             row_id, entered = self._row(learner, report.capstone, attempt)
             if report.submission_sha256 != entered:
                 raise GradebookError(self.path, "the report is of another submission")
-            marks = settled(report, self._manual_marks(row_id), capstone)
+            by_hand = self._manual_marks(row_id)
+            marks = settled(report, by_hand, capstone)
             revision = {
                 "attempt_id": row_id,
                 "kind": "regrade",
                 "receipt": receipt_of(report, key),
                 "report": msgspec.json.encode(report),
-                "judged": int(report.judged),
+                "judged": int(report.judged or bool(by_hand)),
             }
             self._revise(revision, marks.score, marks.max_score, marks.passed, author, why)
         return self.attempt(learner, report.capstone, attempt)
@@ -103,7 +104,8 @@ class Gradebook(GradebookReader):
     ) -> Attempt:
         """Enter what a person gives for one criterion of attempt `attempt` at capstone `key`.
 
-        These points stand, whatever a later regrade says, until ``None`` withdraws them. Raises
+        These points stand, whatever a later regrade says, until ``None`` withdraws them. As long
+        as there is one, an attempt that the grader could not judge counts as judged. Raises
         `GradebookError` for an unknown attempt or criterion, points beyond those of the
         criterion, or without author and reason.
         """
@@ -121,13 +123,15 @@ class Gradebook(GradebookReader):
                 raise GradebookError(self.path, f"{most}, not {points:g}")
             made = _now()
             mark = ManualMark(criterion, points, why, author, made)
-            marks = settled(report, [*self._manual_marks(row_id), mark], capstone)
+            others = [m for m in self._manual_marks(row_id) if m.criterion != criterion]
+            by_hand = others if points is None else [*others, mark]
+            marks = settled(report, by_hand, capstone)
             revision = {
                 "attempt_id": row_id,
                 "kind": "adjustment",
                 "criterion": criterion,
                 "points": points,
-                "judged": int(report.judged),
+                "judged": int(report.judged or bool(by_hand)),
             }
             self._revise(revision, marks.score, marks.max_score, marks.passed, author, why, at=made)
         return self.attempt(learner, key, attempt)

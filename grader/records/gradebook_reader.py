@@ -94,6 +94,14 @@ class GradebookReader:
         ).fetchone()
         return int(row[0])
 
+    def refuse_entered(self, learner: str, capstone: str, attempt: int) -> None:
+        """Raise `GradebookError` where this attempt is entered, before it is judged in vain."""
+        if any(entry.attempt == attempt for entry in self.attempts(learner, capstone)):
+            said = f"attempt {attempt} of {learner} at {capstone} is already entered"
+            raise GradebookError(
+                self.path, f"{said}. Name another: {self.next_attempt(learner, capstone)} is next"
+            )
+
     def attempts_used(self, learner: str, capstone: str) -> int:
         """How many attempts count against a limit: those that were judged."""
         return sum(entry.judged for entry in self.attempts(learner, capstone))

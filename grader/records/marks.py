@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from grader.points import total
 from grader.report import Report
 from meridian.academy.curriculum import Capstone
 
@@ -44,22 +45,15 @@ def settled(report: Report, marks: Sequence[ManualMark], capstone: Capstone) -> 
 
 
 def counted(report: Report, given: Mapping[str, float | None], capstone: Capstone) -> Settled:
-    """The marks of `report` by the rules of `grader.scoring`, `given` points before its own.
+    """The marks of `report` by the rule of `grader.points`, `given` points before its own.
 
-    The bonus counts up to its cap and never beyond the maximum; passed means the pass mark, every
-    required criterion and, where one was judged, the notebook.
+    To pass it also needs its notebook, where one was judged.
     """
     points, held = {}, {}
     for entry in report.criteria:
         by_hand = given.get(entry.id)
         points[entry.id] = entry.score if by_hand is None else by_hand
         held[entry.id] = entry.outcome == "passed" if by_hand is None else by_hand >= entry.points
-    extra = sum(points.get(criterion.id, 0) for criterion in capstone.bonus)
-    bonus = min(float(capstone.bonus_cap), extra)
-    earned = sum(points.get(criterion.id, 0) for criterion in capstone.criteria)
-    most = report.max_score
-    score = round(min(most, earned + bonus), 2)
-    required = all(held.get(c.id, False) for c in capstone.criteria if c.required)
-    enough = most > 0 and score * 100 >= capstone.pass_mark * most
+    found = total(capstone, capstone.criteria, report.max_score, points, held)
     notebook = report.notebook.outcome in ("passed", "not_run")
-    return Settled(score, most, round(bonus, 2), required and enough and notebook)
+    return Settled(found.points, report.max_score, found.bonus, found.passed and notebook)

@@ -31,7 +31,7 @@ def learner_page_of(book: GradebookReader, receipt: str, capstone: Capstone | No
     attempts = book.attempts(str(report.environment.get("learner")), report.capstone)
     entry = next(attempt for attempt in attempts if attempt.receipt == receipt)
     plots = plots_of(book, report)
-    report.score, report.passed = entry.score, entry.passed
+    report.score, report.passed, report.judged = entry.score, entry.passed, entry.judged
     title = capstone.title if capstone else report.capstone
     return feedback_html(report, title, plots, capstone=capstone, marks=marks, receipt=receipt)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from grader.cli import app
+from grader.records.gradebook import Gradebook
 from grader.report import read_report
 from tests.grader.conftest import TOY
 from tests.grader.labs import small_lab
@@ -158,3 +160,87 @@ def test_help_names_every_command() -> None:
     text = call("--help").output
     for command in ("run-one", "build", "verify-report", "gradebook"):
         assert command in text
+
+
+# -- what is said before anything is judged ------------------------------------------------------
+
+
+@pytest.fixture
+def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is judged while this test runs."""
+
+    def judged(_: object) -> None:
+        raise AssertionError("judged in vain")
+
+    monkeypatch.setattr("grader.job.run_one", judged)
+
+
+def test_an_attempt_that_is_entered_is_told_before_judging(
+    toy: Any, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert judge(toy, "--mode", "submit", "--record", "--learner", "zoe").exit_code == 0
+    monkeypatch.setattr("grader.job.run_one", lambda _: pytest.fail("judged in vain"))
+    done = judge(toy, "--record", "--learner", "zoe")
+    assert done.exit_code == 70
+    assert "attempt 1 of zoe at toys/01-toy is already entered" in done.output
+    assert "2 is next" in done.output
+
+
+@pytest.mark.usefixtures("unjudged")
+def test_a_broken_gradebook_is_told_before_judging(toy: Any, lab: Path) -> None:
+    path = lab / ".meridian" / "gradebook.sqlite"
+    path.parent.mkdir()
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    done = judge(toy, "--record", "--learner", "zoe")
+    assert done.exit_code == 70
+    assert "not a gradebook" in done.output
+
+
+@pytest.mark.usefixtures("unjudged")
+@pytest.mark.parametrize("name", ["../x", "", "a/b", "x\x1b[31m"])
+def test_a_name_that_a_cohort_refuses_is_not_entered(toy: Any, lab: Path, name: str) -> None:
+    done = judge(toy, "--record", "--learner", name)
+    assert done.exit_code == 2
+    assert "--learner: a learner's name has letters" in done.output
+    assert not (lab / ".meridian" / "gradebook.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("regrade", "--dry-run", "--capstone", "toys/01-toi"), "toys/01-toy"),
+        (("regrade", "--dry-run", "--learner", "nobody"), "no attempt of 'nobody'"),
+        (("board", "--capstone", "nope"), "nope"),
+        (("export", "csv", "--out", "grades", "--learner", "nobody"), "no attempt of 'nobody'"),
+    ],
+)
+def test_a_name_that_is_nowhere_is_said(
+    toy: Any, lab: Path, command: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(toy.folder)
+    with Gradebook(lab / ".meridian" / "gradebook.sqlite"):
+        pass
+    done = call(*command)
+    assert done.exit_code == 70, done.output
+    assert said in done.output
+    assert len(done.output.splitlines()) == 1
+    assert call("board", "--capstone", "toys/01-toy").exit_code == 0, "known, without attempts"
+
+
+def test_without_a_terminal_nothing_precedes_what_is_said(toy: Any, lab: Path) -> None:
+    with Gradebook(lab / ".meridian" / "gradebook.sqlite"):
+        pass
+    done = call("regrade", "--dry-run")
+    assert done.output.startswith("0 attempts"), done.output
+
+
+def test_a_copy_that_failed_names_its_first_file(
+    toy: Any, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        reason = "[Errno 28] No space left on device: '/t/a'"
+        raise shutil.Error([("/s/a", "/t/a", reason), ("/s/b", "/t/b", reason)])
+
+    monkeypatch.setattr("grader.job.run_one", full)
+    said = "grader: No space left on device: '/t/a', and so for 1 more files"
+    assert judge(toy).output.strip() == said

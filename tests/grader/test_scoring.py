@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grader.cohort.environment import environment
 from grader.judging.verdict import Verdict
+from grader.records.marks import counted
 from grader.report import Outcome
 from grader.scoring import is_judged, score
-from meridian.academy.curriculum import Capstone, Criterion
+from grader.software import software
+from meridian.academy.curriculum import Capstone, Criterion, load
+from tests.grader.labs import small_lab
+from tests.grader.reports import make
 
 OUTCOMES: tuple[Outcome, ...] = (
     "passed", "failed", "error", "timeout", "memory", "output", "crashed", "not_run",
@@ -170,3 +177,29 @@ def test_what_was_not_judged_is_told_with_its_cause_once() -> None:
     assert entry.message == (
         'Category 3. broken\nCategory 1; Category 2. Not judged because "Adding" failed'
     )
+
+
+@settings(deadline=None)
+@given(jobs())
+def test_a_report_judged_again_by_its_points_has_the_same_total(
+    job: tuple[Capstone, list[Verdict]],
+) -> None:
+    definition, verdicts = job
+    found = score(definition, "submit", verdicts)
+    report = make(criteria=found.criteria, max_score=found.max_points)
+    again = counted(report, {}, definition)
+    assert (again.score, again.bonus, again.passed) == (found.points, found.bonus, found.passed)
+
+
+def test_a_cohorts_environment_and_a_report_name_the_same_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = capstone(Criterion(id="1", title="One", points=100), allowed_imports=("numpy.random",))
+    lab = small_lab(tmp_path, "toys/01-toy", toy, suite="")
+    lab.solution.mkdir(parents=True)
+    (lab.solution / "x.py").write_text("X = 1\n")
+    monkeypatch.setenv("MERIDIAN_LAB", str(lab.root))
+    facts = software(load(lab.root).capstone(lab.key), lab.solution)
+    found = environment(lab.key)
+    assert facts["packages"]["numpy"] == numpy.__version__
+    assert (found.course, found.packages) == (facts["course_sha256"], facts["packages"])

@@ -358,3 +358,11 @@ def test_workers_end_with_whoever_started_them(tmp_path: Path) -> None:
     finally:
         for pid in filter(alive, workers):
             os.kill(pid, signal.SIGKILL)
+
+
+def test_a_missing_model_answer_is_named_by_its_folder(sums: Capstone) -> None:
+    sums.answer.unlink()
+    done = CliRunner().invoke(app, ["prove", KEY, "--quick", "--workers", "1"])
+    assert done.exit_code == 70
+    assert f"there is no package in {sums.root / 'solutions' / KEY}" in done.output
+    assert len(done.output.strip().splitlines()) == 1

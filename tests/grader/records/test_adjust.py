@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from grader.records.gradebook_reader import GradebookError
+from grader.records.pages import learner_page_of
 from grader.records.regrade import enter, regrade
 from tests.grader.records.course import CAPSTONE, KEY, RIGHT, TRIPLES, Course
 
@@ -65,3 +66,22 @@ def test_marks_that_cannot_be_are_refused(
         adjust(course, criterion, points, attempt)
     with course.book() as book:
         assert book.attempts()[0].revisions == 0
+
+
+def test_a_mark_by_hand_makes_an_attempt_count_that_could_not_be_judged(course: Course) -> None:
+    receipt = course.hand_in("bob", "1 / 0\n")
+    with course.book() as book:
+        assert book.attempts_used("bob", KEY) == 0
+    entry = adjust(course, "1", 60)
+    assert (entry.judged, entry.score, entry.passed) == (True, 60, False)
+    entry = adjust(course, "2", 30)
+    assert (entry.judged, entry.score, entry.passed) == (True, 90, True)
+    with course.book() as book:
+        assert book.attempts_used("bob", KEY) == 1
+        assert "Not judged" not in learner_page_of(book, receipt, CAPSTONE)
+        regraded = regrade(book, course.settings(force=True))
+        enter(book, regraded, course.settings(), author="a", why="b")
+        assert book.attempts()[0].judged, "a regrade takes nothing back"
+    adjust(course, "1", None)
+    entry = adjust(course, "2", None)
+    assert (entry.judged, entry.score, entry.passed) == (False, 0, False)
