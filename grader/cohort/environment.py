@@ -6,20 +6,15 @@ cache's key, and a worker on another machine must have the same ones.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import platform
 import sys
-from pathlib import Path
 
 import msgspec
 
-from grader.job import grader_digest
+from grader.software import course_digest, grader_digest, packages
 from meridian.academy.curriculum import lab_root, load
 
 __all__ = ["Environment", "environment"]
-
-_PACKAGES = ("hypothesis", "ipykernel", "msgspec", "numba", "numpy", "pytest", "pyzmq")
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,28 +43,10 @@ def environment(capstone: str) -> Environment:
     root = lab_root()
     module = load(root).module(capstone)
     suite = root / module.acceptance
-    packages = sorted({*_PACKAGES, *module.capstone.third_party})
     return Environment(
         grader=grader_digest(suite),
-        course=_course(root / module.solution, msgspec.json.encode(module.capstone)),
+        course=course_digest(module.capstone, root / module.solution),
         python=f"{sys.implementation.name} {platform.python_version()}",
         platform=f"{sys.platform} {platform.machine()}",
-        packages={name: _version(name) for name in packages},
+        packages=packages(module.capstone),
     )
-
-
-def _course(solution: Path, entry: bytes) -> str:
-    digest = hashlib.sha256(entry)
-    for file in sorted(solution.rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            content = file.read_bytes()
-            name = file.relative_to(solution).as_posix()
-            digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"

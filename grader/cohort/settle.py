@@ -21,12 +21,11 @@ from grader.cohort.queue import Entry, Job, Queue
 from grader.cohort.sealed import Results, job_secret
 from grader.cohort.task import Task
 from grader.feedback import feedback_html
-from grader.judging.judge import Verdict
 from grader.races.history import past_of
 from grader.records.gradebook import Attempt, Gradebook, GradebookError
+from grader.records.marks import counted
 from grader.records.pages import keep_plots, learner_page_of, plots_of
-from grader.report import CriterionReport, Report, write_file
-from grader.scoring import score
+from grader.report import Report, write_file
 from meridian.academy.curriculum import Capstone
 
 __all__ = ["Result", "Settler", "merged"]
@@ -170,33 +169,16 @@ class Settler:
 
 
 def merged(base: Report, races: Report, capstone: Capstone) -> Report:
-    """`base`, which left its benchmarks out, with those that `races` judged under the same seed.
-
-    The points come from the one rule there is, which is asked with a verdict for what was earned
-    and one for what was missed.
-    """
+    """`base`, which left its benchmarks out, with those that `races` judged under the same seed."""
     raced = {entry.id: entry for entry in races.criteria if entry.outcome != "not_run"}
-    criteria = [raced.get(entry.id, entry) for entry in base.criteria]
-    total = score(capstone, "submit", [v for entry in criteria for v in _verdicts(entry)])
-    return msgspec.structs.replace(
+    whole = msgspec.structs.replace(
         base,
-        criteria=criteria,
+        criteria=[raced.get(entry.id, entry) for entry in base.criteria],
         benchmarks=races.benchmarks,
-        score=total.points,
-        bonus=total.bonus,
-        passed=total.passed and base.notebook.outcome in ("passed", "not_run"),
         duration_s=round(base.duration_s + races.duration_s, 3),
     )
-
-
-def _verdicts(entry: CriterionReport) -> list[Verdict]:
-    if entry.outcome == "passed":
-        return [Verdict(criterion=entry.id, points=entry.points, category="", outcome="passed")]
-    missed = entry.points - entry.score
-    return [
-        Verdict(criterion=entry.id, points=entry.score, category="", outcome="passed"),
-        Verdict(criterion=entry.id, points=missed, category="", outcome=entry.outcome),
-    ]
+    total = counted(whole, {}, capstone)
+    return msgspec.structs.replace(whole, score=total.score, bonus=total.bonus, passed=total.passed)
 
 
 def _races_left(report: Report, capstone: Capstone) -> bool:
