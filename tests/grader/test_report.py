@@ -13,6 +13,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from grader.feedback import feedback_html, visible
 from grader.feedback_style import STYLE
 from grader.records.gradebook import Gradebook, GradebookError
@@ -27,8 +30,6 @@ from grader.report import (
     lab_key,
     read_report,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests.grader.reports import HOSTILE, KEY, Tags, make
 
 
