@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,11 @@ class Dask:
     def close(self) -> None:
         for process in (*self.workers, self.scheduler):
             if process.poll() is None:
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    child.kill()
+                children = psutil.Process(process.pid).children(recursive=True)
                 process.kill()
+                for child in children:
+                    with suppress(psutil.NoSuchProcess):  # boxes end with their process
+                        child.kill()
             process.wait()
 
 
