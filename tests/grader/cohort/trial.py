@@ -4,7 +4,8 @@
 
 Prints throughput, every verdict that is not the deserved one, and the most memory that the
 coordinator and a worker had. With ``--kill`` the coordinator is killed so many times, at random
-moments, and the same command goes on.
+moments, and the same command goes on. ``--reports FILE`` keeps what the reports say but for time:
+two runs with the same seed, killed or not, on Dask or not, must write the same file.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from grader.report import read_report
 from tests.grader.cohort.generate import KEY, ROOT, Labelled, generate, wrongly_judged
+from tests.grader.cohort.test_kill import reports
 
 
 def misjudged(labelled: list[Labelled], out: Path, mode: str) -> list[str]:
@@ -61,6 +63,8 @@ def lab_beside(folder: Path) -> Path:
     lab.mkdir(parents=True)
     for name in ("curriculum.toml", "grader", "solutions"):
         (lab / name).symlink_to(ROOT / name)
+    (lab / ".meridian").mkdir()
+    (lab / ".meridian" / "key").write_bytes(b"k" * 32)  # the same hidden inputs in every run
     return lab
 
 
@@ -73,6 +77,7 @@ def main() -> int:
     parser.add_argument("--kill", type=int, default=0)
     parser.add_argument("--kill-every-s", type=float, default=60.0)
     parser.add_argument("--scheduler", default="")
+    parser.add_argument("--reports", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cohort-trial-") as name:
         folder = Path(name)
@@ -87,6 +92,9 @@ def main() -> int:
                 break
             print("killed", flush=True)
         grade(folder, lab, arguments, None)
+        if given.reports:
+            text = json.dumps(reports(folder / "out"), indent=1, sort_keys=True, default=str)
+            given.reports.write_text(text + "\n")
         return tell(labelled, folder / "out", given.mode, time.monotonic() - start_s)
 
 
