@@ -56,6 +56,7 @@ def main() -> int:
                 grader.close()
     text = _page(seconds, verdicts)
     found = {"seconds": seconds, "verdicts": verdicts, "machine": str(Fingerprint.current())}
+    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "graders.json").write_text(json.dumps(found, indent=1) + "\n")
     (options.out / "graders.md").write_text(text)
     print(text)
