@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,16 +33,16 @@ class Batch:
         self.results = [function(*arguments) for arguments in self.arguments]
 
 
-class Operations:
+class Operations(ABC):
     """Arguments are decoded; what a method returns or raises is the answer."""
 
     def __init__(self, load: Callable[[str], Any]) -> None:
         self._load = load
         self.probes: list[str] = []
 
+    @abstractmethod
     def raised(self, error: BaseException) -> Raised:
         """What is told of an exception that is a value of an answer."""
-        raise NotImplementedError
 
     # -- names, calls and items ------------------------------------------------------------------
 

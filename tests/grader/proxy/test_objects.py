@@ -245,8 +245,9 @@ def test_a_length_is_a_length(lab: Submission) -> None:
 def test_memory_is_read_by_the_judge(lab: Submission) -> None:
     before = lab.peak_memory()
     assert 2**20 < before < 2**34
-    assert lab.memory(64 * 2**20) == 64 * 2**20
-    assert lab.peak_memory() - before > 32 * 2**20 or before > 2**28
+    more = before + 64 * 2**20  # beyond what it ever had: a tests' process had much at times
+    assert lab.memory(more) == more
+    assert lab.peak_memory() > before + 32 * 2**20
     assert type(lab.peak_memory()) is int
 
 
