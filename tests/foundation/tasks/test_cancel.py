@@ -1,0 +1,133 @@
+"""A token is thrown once, for all below it, from anywhere, and whoever comes late sees it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import tracemalloc
+
+import anyio
+import pytest
+
+from meridian.foundation.tasks import CancellationToken
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_first_call_throws_it_and_gives_the_reason() -> None:
+    token = CancellationToken()
+    assert not token.is_cancelled
+    assert token.reason == ""
+    assert token.cancel("maintenance")
+    assert not token.cancel("something else")
+    assert token.is_cancelled
+    assert token.reason == "maintenance"
+    assert await token.cancelled() == "maintenance"
+    assert repr(token) == "<CancellationToken cancelled: 'maintenance'>"
+
+
+async def test_of_many_threads_one_is_the_first() -> None:
+    for _ in range(50):
+        token, first, barrier = CancellationToken(), [], threading.Barrier(8)
+
+        def throw(
+            token: CancellationToken = token,
+            first: list[bool] = first,
+            barrier: threading.Barrier = barrier,
+        ) -> None:
+            barrier.wait()
+            first.append(token.cancel("x"))
+
+        threads = [threading.Thread(target=throw) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(first) == [False] * 7 + [True]
+
+
+async def test_a_parent_throws_all_below_and_a_child_nobody_else() -> None:
+    parent = CancellationToken()
+    child, sibling = parent.child_token(), parent.child_token()
+    grandchild = child.child_token()
+    child.cancel("mine")
+    assert (grandchild.is_cancelled, sibling.is_cancelled, parent.is_cancelled) == (
+        True,
+        False,
+        False,
+    )
+    parent.cancel("all")
+    assert (child.reason, sibling.reason) == ("mine", "all")
+    assert parent.child_token().reason == "all", "born cancelled"
+
+
+async def test_everybody_who_waits_is_woken_from_a_thread() -> None:
+    token, woken = CancellationToken(), []
+
+    async def wait(own: CancellationToken) -> None:
+        woken.append(await own.cancelled())
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            for i in range(20):
+                group.start_soon(wait, token.child_token() if i % 2 else token)
+            await anyio.wait_all_tasks_blocked()
+            await anyio.to_thread.run_sync(token.cancel, "now")
+    assert woken == ["now"] * 20
+
+
+async def test_a_wait_that_meets_the_throw_is_never_lost() -> None:
+    for _ in range(300):
+        token = CancellationToken()
+        thread = threading.Thread(target=token.cancel)
+        thread.start()
+        with anyio.fail_after(30):
+            await token.cancelled()
+        thread.join()
+
+
+async def test_a_signal_handler_may_throw_it() -> None:
+    token = CancellationToken()
+    before = signal.signal(signal.SIGUSR1, lambda *_: token.cancel("signal") and None)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, os.kill, os.getpid(), signal.SIGUSR1)
+            with anyio.fail_after(30):
+                assert await token.cancelled() == "signal"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+async def test_a_wait_that_was_cancelled_leaves_nothing_behind() -> None:
+    token = CancellationToken()
+    for _ in range(100):
+        with anyio.move_on_after(0):
+            await token.cancelled()
+    assert token._waiters == {}
+
+
+async def test_children_that_nobody_holds_cost_nothing() -> None:
+    token = CancellationToken()
+    for _ in range(1000):
+        token.child_token()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            token.child_token()
+        gc.collect()
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert token._children == {}
+    assert grown < 50_000
+
+
+async def test_a_reason_that_is_no_text_changes_nothing() -> None:
+    token = CancellationToken()
+    with pytest.raises(TypeError, match="reason as str, got int"):
+        token.cancel(7)  # type: ignore[arg-type]
+    assert not token.is_cancelled
+    assert token.cancel()
