@@ -1,48 +1,90 @@
 """Tasks and their life: waiting, racing, stopping, draining; on asyncio and on trio.
 
-The floor first: `parking` (one task's sleep), `readiness` (asking without waiting), `select`
-(the first of several), `cancel` (telling a tree to stop), `exits` and `tracker` (how tasks end).
+Read in this order: `poll` (what a task is), `parking` and `readiness` (how one sleeps, how one is
+asked), `select` (the first of several), `cancel` (telling a tree to stop), `exits` and `tracker`
+(how tasks end), `shutdown`, and `broker` (all of it together). Names are loaded when first used.
 """
 
 from __future__ import annotations
 
-from meridian.foundation.tasks.cancel import CancellationToken
-from meridian.foundation.tasks.exits import EXPECTED, TaskExit, classify
-from meridian.foundation.tasks.readiness import (
-    CLOSED,
-    PENDING,
-    Closed,
-    Pending,
-    Ready,
-    Selectable,
-)
-from meridian.foundation.tasks.select import SelectExhausted, select
-from meridian.foundation.tasks.tracker import (
-    EndedTask,
-    TaskAborted,
-    TaskHandle,
-    TaskTracker,
-    TrackerClosed,
-    abort_on_exit,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "CLOSED",
-    "EXPECTED",
-    "PENDING",
-    "CancellationToken",
-    "Closed",
-    "EndedTask",
-    "Pending",
-    "Ready",
-    "SelectExhausted",
-    "Selectable",
-    "TaskAborted",
-    "TaskExit",
-    "TaskHandle",
-    "TaskTracker",
-    "TrackerClosed",
-    "abort_on_exit",
-    "classify",
-    "select",
-]
+# Functions that bear the name of their module: at once, or the module would stand in their place.
+from meridian.foundation.tasks.select import select as select
+
+if TYPE_CHECKING:
+    from meridian.foundation.tasks.blocking import *  # noqa: F403
+    from meridian.foundation.tasks.broker import *  # noqa: F403
+    from meridian.foundation.tasks.cancel import *  # noqa: F403
+    from meridian.foundation.tasks.exits import *  # noqa: F403
+    from meridian.foundation.tasks.lag import *  # noqa: F403
+    from meridian.foundation.tasks.poll import *  # noqa: F403
+    from meridian.foundation.tasks.races import *  # noqa: F403
+    from meridian.foundation.tasks.readiness import *  # noqa: F403
+    from meridian.foundation.tasks.runtime import *  # noqa: F403
+    from meridian.foundation.tasks.select import *  # noqa: F403
+    from meridian.foundation.tasks.session import *  # noqa: F403
+    from meridian.foundation.tasks.shutdown import *  # noqa: F403
+    from meridian.foundation.tasks.signals import *  # noqa: F403
+    from meridian.foundation.tasks.timeouts import *  # noqa: F403
+    from meridian.foundation.tasks.tracker import *  # noqa: F403
+
+_EXPORTS = {
+    "poll": (
+        "Context",
+        "Future",
+        "JoinAll",
+        "MiniExecutor",
+        "MiniTask",
+        "PolledAfterCompletion",
+        "Stalled",
+        "StalledTask",
+        "StepEvent",
+        "Waker",
+        "from_coroutine",
+    ),
+    "readiness": ("CLOSED", "Closed", "PENDING", "Pending", "Ready", "Selectable"),
+    "select": ("SelectExhausted", "select"),
+    "races": ("Once", "deadline", "race"),
+    "cancel": ("CancellationToken",),
+    "exits": ("EXPECTED", "TaskExit", "classify"),
+    "tracker": (
+        "EndedTask",
+        "TaskAborted",
+        "TaskHandle",
+        "TaskTracker",
+        "TrackerClosed",
+        "abort_on_exit",
+    ),
+    "timeouts": ("Elapsed", "with_timeout"),
+    "blocking": ("BlockingPool", "spawn_blocking"),
+    "runtime": (
+        "Runtime",
+        "RuntimeConfig",
+        "RuntimeStats",
+        "ThreadHandle",
+        "housekeeping_runtime",
+        "ingress_runtime",
+    ),
+    "lag": ("LoopLagMonitor",),
+    "session": ("PassOutcome", "PassSession", "SessionState", "manage_pass"),
+    "shutdown": ("ShutdownCoordinator", "ShutdownReport"),
+    "signals": ("signal_monitor",),
+    "broker": ("Broker", "BrokerConfig", "BrokerStats", "Frame", "HandlerStats"),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

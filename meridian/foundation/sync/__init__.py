@@ -1,0 +1,73 @@
+"""Threads, locks and atomics under the GIL and without it, and the command queue built from them.
+
+Read in this order: `threads`, `mutex`, `lockdep`, `rwlock`, `condvar`, `async_mutex`, `atomics`,
+`counters`, `litmus`, `primitives`, `cmdqueue`. Names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meridian.foundation.sync.async_mutex import *  # noqa: F403
+    from meridian.foundation.sync.atomics import *  # noqa: F403
+    from meridian.foundation.sync.cmdqueue import *  # noqa: F403
+    from meridian.foundation.sync.condvar import *  # noqa: F403
+    from meridian.foundation.sync.counters import *  # noqa: F403
+    from meridian.foundation.sync.errors import *  # noqa: F403
+    from meridian.foundation.sync.litmus import *  # noqa: F403
+    from meridian.foundation.sync.lockdep import *  # noqa: F403
+    from meridian.foundation.sync.mutex import *  # noqa: F403
+    from meridian.foundation.sync.primitives import *  # noqa: F403
+    from meridian.foundation.sync.rwlock import *  # noqa: F403
+    from meridian.foundation.sync.threads import *  # noqa: F403
+
+_EXPORTS = {
+    "errors": ("WrongThread",),
+    "mutex": (
+        "Guard",
+        "GuardReleased",
+        "LockOrderViolation",
+        "LockTimeout",
+        "Mutex",
+        "PoisonError",
+        "ReentrantLockError",
+    ),
+    "lockdep": ("enable_lockdep", "lockdep_report"),
+    "rwlock": ("RwLock", "UpgradeError"),
+    "condvar": ("Condvar",),
+    "async_mutex": ("AsyncMutex",),
+    "threads": ("ThreadConfined", "par_chunks", "scope"),
+    "atomics": ("AtomicArray", "Order"),
+    "counters": ("PipelineMetrics", "ShardedCounter"),
+    "litmus": ("NotEnoughCpus", "run_litmus"),
+    "primitives": ("Primitives", "THREADING"),
+    "cmdqueue": (
+        "Command",
+        "CommandKind",
+        "CommandQueue",
+        "DemoReport",
+        "Metrics",
+        "MetricsSnapshot",
+        "QueueBroken",
+        "QueueFull",
+        "QueueShutdown",
+        "run_demo",
+    ),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
