@@ -42,7 +42,7 @@ _EXPORTS = {
     "atomics": ("AtomicArray", "Order"),
     "counters": ("PipelineMetrics", "ShardedCounter"),
     "litmus": ("NotEnoughCpus", "run_litmus"),
-    "primitives": ("Primitives", "THREADING"),
+    "primitives": ("Primitives", "PrimitivesLike", "THREADING"),
     "cmdqueue": (
         "Command",
         "CommandKind",
