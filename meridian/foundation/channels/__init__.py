@@ -1,0 +1,97 @@
+"""Channels: every way in which one task, thread or process hands something to another.
+
+Read in this order: `mpsc` (each item handled once), `oneshot` (one answer), `broadcast` (everybody
+sees every event), `watch` (the latest value), `fanin` (two urgencies, many feeds), `actor` and
+`router` (tasks that own their state), `spsc` (records between threads or processes), `aggregator`
+(all of it together). Names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meridian.foundation.channels.actor import *  # noqa: F403
+    from meridian.foundation.channels.adapters import *  # noqa: F403
+    from meridian.foundation.channels.aggregator import *  # noqa: F403
+    from meridian.foundation.channels.broadcast import *  # noqa: F403
+    from meridian.foundation.channels.config import *  # noqa: F403
+    from meridian.foundation.channels.errors import *  # noqa: F403
+    from meridian.foundation.channels.fanin import *  # noqa: F403
+    from meridian.foundation.channels.ingress import *  # noqa: F403
+    from meridian.foundation.channels.mpsc import *  # noqa: F403
+    from meridian.foundation.channels.oneshot import *  # noqa: F403
+    from meridian.foundation.channels.policies import *  # noqa: F403
+    from meridian.foundation.channels.router import *  # noqa: F403
+    from meridian.foundation.channels.spsc import *  # noqa: F403
+    from meridian.foundation.channels.watch import *  # noqa: F403
+
+_EXPORTS = {
+    "errors": (
+        "AlreadySent",
+        "ChannelClosed",
+        "Empty",
+        "Full",
+        "Lagged",
+        "ReplyDropped",
+        "SendClosed",
+        "SendTimeout",
+    ),
+    "mpsc": (
+        "ChannelStats",
+        "Permit",
+        "Receiver",
+        "Sender",
+        "audit_unbounded",
+        "channel",
+        "channel_registry",
+        "rows",
+        "unbounded_channel",
+    ),
+    "oneshot": ("OneReceiver", "OneSender", "oneshot"),
+    "broadcast": ("BroadcastReceiver", "BroadcastSender", "broadcast"),
+    "watch": ("WatchReceiver", "WatchSender", "watch"),
+    "actor": ("Actor", "ActorDeadlock", "ActorFailed", "Aggregator", "AggregatorHandle"),
+    "fanin": (
+        "ArchivedReplay",
+        "LiveUplink",
+        "PriorityReceiver",
+        "PrioritySender",
+        "TaggedFrame",
+        "merge",
+        "priority_channel",
+    ),
+    "router": ("DuplicateSource", "Router", "RouterHandle", "UnknownSource"),
+    "policies": ("DropCounter", "forward_or_drop"),
+    "spsc": ("SpscRing",),
+    "ingress": ("CommandIngress",),
+    "adapters": ("feed_from_broker",),
+    "config": ("ControlPlaneConfig",),
+    "aggregator": (
+        "AggregatorConfig",
+        "AggregatorReport",
+        "FeedKind",
+        "Frame",
+        "FramePriority",
+        "PipelineStats",
+        "ShuttingDown",
+        "SourceHandle",
+        "TelemetryAggregator",
+    ),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
