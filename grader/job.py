@@ -145,8 +145,9 @@ class _Job:
         self.say("audit", "")
         assert self.collected is not None
         if not self.spec.trusted:
-            allowed = self.capstone.allowed_imports
-            audit(code, self.collected.files, self.capstone.package, allowed)
+            capstone = self.capstone
+            allowed = (*capstone.allowed_imports, *capstone.library)
+            audit(code, self.collected.files, capstone.package, allowed)
 
     def sides(self, code: Path, work: Path) -> Sides:
         return Sides(

@@ -7,6 +7,7 @@ submission may, neither more nor less, so that a race compares the code and noth
 from __future__ import annotations
 
 import shutil
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from grader.box import Box, BoxUnavailable, detect, open_box
 from grader.box.boxset import BoxSet
 from grader.box.pool import Shape
 from grader.box.workers import Workshop, library_folders
+from grader.library import library_of
 from grader.spec import JobSpec
 
 __all__ = ["Libraries", "Sides", "box_for", "libraries_of", "shape_of"]
@@ -64,11 +66,15 @@ def libraries_of(spec: JobSpec) -> Libraries:
     if spec.trusted:
         source = Path(__file__).parents[1]
         return Libraries((*folders, source), (), ("numpy", "numba"))
-    allowed = spec.definition.third_party
     # An installed copy of what is to be written, and of the suites.
     hidden = tuple(folder / name for folder in folders for name in _OURS)
-    preload = tuple(_SLOW[name] for name in _SLOW if name in allowed)
-    return Libraries(folders if allowed else (), hidden, preload)
+    ours = spec.definition.library
+    library = library_of(ours)
+    needed = {*spec.definition.third_party, *library.requires} - sys.stdlib_module_names
+    preload = (*(_SLOW[name] for name in _SLOW if name in needed), *ours)
+    if ours:
+        folders = (library.folder(), *folders)
+    return Libraries(folders if needed or ours else (), hidden, preload)
 
 
 def shape_of(spec: JobSpec, box: Box) -> Shape:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 import meridian.testing
+from grader.library import library_of
 from meridian.academy.curriculum import Capstone
 
 __all__ = [
@@ -51,12 +52,14 @@ def software(capstone: Capstone, solution: Path | None) -> dict[str, Any]:
 
 def packages(capstone: Capstone) -> dict[str, str]:
     """The versions of what judges and of what the capstone may import, ``"none"`` if missing."""
-    return {name: _version(name) for name in sorted({*_PACKAGES, *capstone.third_party})}
+    ours = library_of(capstone.library).requires - sys.stdlib_module_names
+    return {name: _version(name) for name in sorted({*_PACKAGES, *capstone.third_party, *ours})}
 
 
 def course_digest(capstone: Capstone, solution: Path | None) -> str:
-    """One hash of the capstone's entry in the index and of the folder of its model answer."""
+    """One hash of the capstone's entry, its parts of `meridian` and its model answer's folder."""
     digest = hashlib.sha256(msgspec.json.encode(capstone))
+    digest.update(library_of(capstone.library).digest().encode())
     files: Iterable[Path] = sorted(solution.rglob("*")) if solution is not None else ()
     for file in files:
         if file.is_file() and "__pycache__" not in file.parts:

@@ -190,6 +190,8 @@ criteria = [{ id = "1", title = "t", points = 60 }, { id = "2", title = "t", poi
             '"p"\nallowed_imports = ["meridian.clock"]',
             "'meridian.clock' is hidden from submissions. Allow the standard library and installed",
         ),
+        ('"p"', '"p"\nlibrary = ["os.path"]', "'os.path' is no module of meridian, like"),
+        ('"p"', '"p"\nlibrary = ["meridian.a", "meridian.a"]', "'meridian.a' is listed 2 times"),
         ('{ topic = "a", title = "A" }', "", "has no lesson"),
         ('slug = "01-first"', 'slug = "../first"', "is not made of lower-case letters"),
         ('topic = "a"', 'topic = "A b"', "is not made of lower-case letters"),

@@ -102,8 +102,8 @@ class Capstone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The project that ends a module. A planned module has only a title here.
 
     `allowed_imports` are modules of the standard library and installed packages, top-level
-    (``"os"``) or dotted, to allow just that module. With `network` it may open TCP and UDP
-    sockets, on loopback only.
+    (``"os"``) or dotted, to allow just that module; `library` are modules of `meridian`, in full.
+    With `network` it may open TCP and UDP sockets, on loopback only.
     """
 
     title: str
@@ -112,6 +112,7 @@ class Capstone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass_mark: int = 70
     bonus_cap: int = 0
     allowed_imports: tuple[str, ...] = ()
+    library: tuple[str, ...] = ()
     network: bool = False
     criteria: tuple[Criterion, ...] = ()
     bonus: tuple[Criterion, ...] = ()

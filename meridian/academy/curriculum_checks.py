@@ -59,7 +59,13 @@ def _imports(module: Module) -> Iterable[str]:
         if top in _OURS:
             yield (
                 f": allowed import {name!r} is hidden from submissions. Allow the standard "
-                "library and installed packages"
+                "library and installed packages; modules of meridian go into 'library'"
             )
         if module.capstone.package and top == module.capstone.package:
             yield f": allowed import {name!r} is the package itself, which is always allowed"
+    for name, count in Counter(module.capstone.library).items():
+        if count > 1:
+            yield f": library module {name!r} is listed {count} times"
+        parts = name.split(".")
+        if not all(map(str.isidentifier, parts)) or parts[0] != "meridian" or len(parts) < 2:
+            yield f": library module {name!r} is no module of meridian, like 'meridian.orbital.tle'"

@@ -234,3 +234,64 @@ def test_a_box_in_reserve_fits_jobs_alike() -> None:
     assert made == shape_of(complete(spec_of(relay(title="Other"))), Walls())  # type: ignore[arg-type]
     assert made != shape_of(complete(spec_of(relay(network=False))), Walls())  # type: ignore[arg-type]
     assert (made.tier, made.limits.network) == ("bwrap", True)
+
+
+# -- parts of meridian ---------------------------------------------------------------------------
+
+STOPPING = """
+from meridian.foundation.tasks import CancellationToken
+
+async def stop_at_once():
+    token = CancellationToken()
+    child = token.child_token()
+    token.cancel("now")
+    return await child.cancelled()
+"""
+STOPPING_SUITE = """
+import pytest
+from grader.judging.compare import expect
+
+@pytest.mark.criterion("1", points=50)
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_stopping(submission, reference, backend):
+    '''The token of the library stops both.'''
+    for side in (submission, reference):
+        with side.loop(backend) as loop:
+            expect(loop.call(side.stop_at_once), "now")
+"""
+ON_TOKENS = Capstone(
+    title="Stopping",
+    package="stopping",
+    library=("meridian.foundation.tasks.cancel",),
+    criteria=(Criterion(id="1", title="Stopping", points=100),),
+)
+
+
+def test_a_capstone_stands_on_parts_of_meridian(walls: str, judging: Judging) -> None:
+    report = judging(ON_TOKENS, STOPPING, STOPPING_SUITE, box=walls)
+    assert told(report) == {"1": "passed"}
+
+
+@pytest.mark.parametrize(
+    ("line", "told_as"),
+    [
+        ("from meridian.foundation.tasks.tracker import TaskTracker", "import of meridian."),
+        ("import meridian.orbital.tle", "import of meridian.orbital.tle"),
+        ("from meridian.orbital import tle", "import of meridian.orbital"),
+        ("from meridian.foundation.tasks import TaskTracker", "meridian.foundation.tasks.tracker"),
+    ],
+)
+def test_the_rest_of_meridian_is_out_of_reach(
+    walls: str, judging: Judging, line: str, told_as: str
+) -> None:
+    report = judging(ON_TOKENS, f"{line}\n{STOPPING}", STOPPING_SUITE, box=walls)
+    assert report.score == 0
+    assert not report.judged  # and no attempt is lost
+    assert told_as in report.criteria[0].message
+
+
+def test_libraries_follow_the_parts_of_meridian() -> None:
+    asked = libraries_of(spec_of(ON_TOKENS))
+    assert (asked.folders[0] / "meridian/foundation/tasks/cancel.py").is_file()
+    assert asked.preload == ("trio", "anyio._backends._asyncio", *ON_TOKENS.library)
+    assert {path.name for path in asked.hidden} == {"meridian", "grader"}
