@@ -1,5 +1,6 @@
 """The domain that all tracks share: element sets, catalogues, and where objects are.
 
 `tle` (records, arrays, text, files), `epoch` (their times), `elements` (sizes and states of an
-orbit), `catalog` (published and generated catalogues), `propagation` (SGP4).
+orbit), `catalog` (published and generated catalogues), `propagation` (SGP4), `framing` (payloads on
+a byte stream), `telemetry` (what a frame of a satellite holds).
 """
