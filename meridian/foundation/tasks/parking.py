@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import anyio.lowlevel
 
-__all__ = ["Budget", "Waiter", "Waiters", "current_budget", "loop_here"]
+__all__ = ["Budget", "Waiter", "Waiters", "cancel_later", "current_budget", "loop_here"]
 
 
 class Waiter:
@@ -64,7 +64,7 @@ class Waiter:
             if not self.woken:
                 self._state = "gone"
                 raise
-            _cancel_later(loop, error)
+            cancel_later(error)
 
     async def _wait_trio(self) -> None:
         import trio
@@ -83,8 +83,9 @@ class Waiter:
         await trio.lowlevel.wait_task_rescheduled(abort)
 
 
-def _cancel_later(loop: asyncio.AbstractEventLoop, error: asyncio.CancelledError) -> None:
-    """Let a cancellation that came too late strike where the task sleeps next.
+def cancel_later(error: asyncio.CancelledError) -> None:
+    """Let a cancellation that asyncio raised too early or too late strike where the task sleeps
+    next; trio does that by itself.
 
     Unless it is taken back before, as ``asyncio.timeout`` does when its block ends.
     """
@@ -97,7 +98,7 @@ def _cancel_later(loop: asyncio.AbstractEventLoop, error: asyncio.CancelledError
             task.uncancel()
             task.cancel(*error.args)
 
-    loop.call_soon(strike)
+    asyncio.get_running_loop().call_soon(strike)
 
 
 def _settle(future: asyncio.Future[None]) -> bool:
