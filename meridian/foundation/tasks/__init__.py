@@ -58,7 +58,7 @@ _EXPORTS = {
         "abort_on_exit",
     ),
     "timeouts": ("Elapsed", "with_timeout"),
-    "blocking": ("BlockingPool", "spawn_blocking"),
+    "blocking": ("BlockingPool", "BlockingPoolClosed", "BlockingStats", "spawn_blocking"),
     "runtime": (
         "Runtime",
         "RuntimeConfig",
