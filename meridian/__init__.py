@@ -13,7 +13,10 @@ __all__ = ["__version__", "warmup"]
 __version__ = "0.1.0"
 
 # Sub-packages that own numba kernels. Each has a `_kernels.warmup()`.
-_KERNELS = {"database": ("meridian.database.storage._kernels",)}
+_KERNELS = {
+    "database": ("meridian.database.storage._kernels",),
+    "foundation": ("meridian.foundation.sync._kernels",),
+}
 
 
 def warmup(*tracks: str) -> None:

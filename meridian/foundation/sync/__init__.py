@@ -39,7 +39,7 @@ _EXPORTS = {
     "condvar": ("Condvar",),
     "async_mutex": ("AsyncMutex",),
     "threads": ("ThreadConfined", "par_chunks", "scope"),
-    "atomics": ("AtomicArray", "Order"),
+    "atomics": ("AtomicArray", "IllegalOrder", "Order"),
     "counters": ("PipelineMetrics", "ShardedCounter"),
     "litmus": ("NotEnoughCpus", "run_litmus"),
     "primitives": ("Primitives", "PrimitivesLike", "THREADING"),
