@@ -11,6 +11,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Functions that bear the name of their module: at once, or the module would stand in their place.
+from meridian.foundation.channels.broadcast import broadcast as broadcast
+
 if TYPE_CHECKING:
     from meridian.foundation.channels.actor import *  # noqa: F403
     from meridian.foundation.channels.adapters import *  # noqa: F403
@@ -50,7 +53,7 @@ _EXPORTS = {
         "unbounded_channel",
     ),
     "oneshot": ("OneReceiver", "OneSender", "oneshot"),
-    "broadcast": ("BroadcastReceiver", "BroadcastSender", "broadcast"),
+    "broadcast": ("BroadcastReceiver", "BroadcastSender", "BroadcastStats", "broadcast"),
     "watch": ("WatchReceiver", "WatchSender", "watch"),
     "actor": ("Actor", "ActorDeadlock", "ActorFailed", "Aggregator", "AggregatorHandle"),
     "fanin": (

@@ -1,0 +1,356 @@
+"""Every subscriber sees every event; who is too slow loses the oldest, and is told how many.
+
+The model is Tokio's ``broadcast``: one ring for all, a cursor for each, and a sender that never
+waits, so that no subscriber can hold up another. Two differences: the capacity is exact (Tokio
+rounds it up to a power of two, and lag starts later than the number says), and sending to nobody
+is no error.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Generic, NoReturn, TypeVar
+
+import msgspec
+
+from meridian.clock import Clock
+from meridian.foundation.channels.errors import ChannelClosed, Empty, Lagged, SendClosed
+from meridian.foundation.channels.home import freeze, here
+from meridian.foundation.channels.policies import DropCounter
+from meridian.foundation.channels.ring import Ring
+from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready
+
+__all__ = ["BroadcastReceiver", "BroadcastSender", "BroadcastStats", "broadcast"]
+
+T = TypeVar("T")
+
+
+def broadcast(
+    capacity: int, *, name: str | None = None, freeze: bool = True, clock: Clock | None = None
+) -> BroadcastSender[T]:
+    """A broadcast that holds the latest `capacity` items for those who have not read them.
+
+    With `freeze`, arrays are made read-only when they are sent: several will share them. `clock`
+    is what the log of lagging subscribers goes by. Raises `ValueError` for a capacity that is no
+    int of at least 1.
+    """
+    if type(capacity) is not int or capacity < 1:
+        raise ValueError(f"Expected a capacity of at least 1, got {capacity!r}")
+    return BroadcastSender(Ring(capacity, name), freezes=freeze, clock=clock)
+
+
+class BroadcastStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a broadcast has done so far."""
+
+    sent: int
+    """Items, those that nobody had subscribed for included."""
+    held: int
+    """Items that some subscriber has not read yet; never more than the capacity."""
+    subscribers: int
+
+
+class BroadcastSender(Generic[T]):
+    """The end that events go in at; several tasks may share it. Close it, or use ``async with``."""
+
+    def __init__(self, ring: Ring[T], *, freezes: bool, clock: Clock | None) -> None:
+        self._ring = ring
+        self._freezes = freezes
+        self._clock = clock
+
+    def send(self, item: T) -> int:
+        """Put `item` in, at once; how many subscribers there are for it, 0 being as good as any.
+
+        Lets no other task run: a task that sends without end has to yield by itself. Raises
+        `SendClosed`, with the item, after `close`.
+        """
+        ring = self._ring
+        if ring.token is not here.token:
+            ring.enter()
+        if ring.closed:
+            raise SendClosed(ring.name, item)
+        if self._freezes and "numpy" in sys.modules:
+            freeze((item,))
+        return ring.put(item)
+
+    def send_many(self, items: Iterable[T]) -> int:
+        """`send` each, and wake the subscribers once; how many there are.
+
+        Raises `SendClosed`, with the list of them, after `close`; then none was sent.
+        """
+        ring = self._ring
+        if ring.token is not here.token:
+            ring.enter()
+        batch = list(items)
+        if ring.closed:
+            raise SendClosed(ring.name, batch)
+        if self._freezes:
+            freeze(batch)
+        return ring.put_many(batch)
+
+    def subscribe(self, name: str | None = None) -> BroadcastReceiver[T]:
+        """One subscriber more, from the next item on. After `close` it is at its end."""
+        ring = self._ring
+        if ring.token is not here.token:
+            ring.enter()
+        ring.numbered += 1
+        return BroadcastReceiver(ring, name or f"{ring.name}.{ring.numbered}", self._clock)
+
+    def close(self) -> None:
+        """Send no more; what is there can still be read. Closing twice is harmless."""
+        ring = self._ring
+        if not ring.closed:
+            if ring.token is not here.token:
+                ring.enter()
+            ring.closed = True
+            ring.bury()
+            ring.waiters.call_all()
+
+    @property
+    def name(self) -> str:
+        return self._ring.name
+
+    @property
+    def capacity(self) -> int:
+        return self._ring.capacity
+
+    @property
+    def is_closed(self) -> bool:
+        return self._ring.closed
+
+    @property
+    def sent(self) -> int:
+        """Items sent so far, those that nobody had subscribed for included."""
+        return self._ring.head + self._ring.unseen
+
+    @property
+    def subscribers(self) -> int:
+        """Subscribers that are neither closed nor collected."""
+        return self._ring.subscribers - len(self._ring.orphans)
+
+    def statistics(self) -> BroadcastStats:
+        held = self._ring.head - self._ring.tail
+        return BroadcastStats(sent=self.sent, held=held, subscribers=self.subscribers)
+
+    async def __aenter__(self) -> BroadcastSender[T]:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        ring = self._ring
+        if not ring.closed:
+            ring.closed = True
+            ring.call_later()
+            if self.subscribers:
+                warnings.warn(f"The sender of {ring.name} was not closed", ResourceWarning, 2)
+
+    def __repr__(self) -> str:
+        return f"<BroadcastSender {self._ring!r}, {self.subscribers} subscribers>"
+
+
+class BroadcastReceiver(Generic[T]):
+    """One subscriber. A branch of `select`. Close it, or use it with ``async with``.
+
+    At every moment ``received + missed + pending`` is what was sent since it subscribed, and at
+    its end what was sent until it closed: the numbers then stay as they are, and it keeps no item.
+    Several tasks may read from one: each item is one task's.
+    """
+
+    def __init__(self, ring: Ring[T], name: str, clock: Clock | None) -> None:
+        self.name = name
+        self._ring = ring
+        self._lost = DropCounter(name, clock=clock, event="handler_lagged", field="missed")
+        self._left = 0  # pending, when it was closed
+        self._open = True
+        self._start = self._cursor = ring.join()
+
+    async def recv(self) -> T:
+        """The oldest item it has not read. Cancelled, it has taken none.
+
+        Raises `Lagged` once when items were missed, and reads on at the oldest that is held;
+        `ChannelClosed` at the end. Need not wait: yields every 128th time.
+        """
+        ring = self._ring
+        if ring.token is not here.token:
+            ring.enter()
+        if ring.budget.spend():
+            await ring.budget.turn()
+        if self._cursor == ring.head or not self._open:
+            await self._wait()
+        return self._take()
+
+    def try_recv(self) -> T:
+        """`recv` without waiting. Raises `Empty` where there is nothing yet."""
+        if self._ring.token is not here.token:
+            self._ring.enter()
+        if not self._ready:
+            raise Empty(self.name)
+        return self._take()
+
+    async def recv_many(self, limit: int = 256) -> list[T]:
+        """At least one item and at most `limit`, oldest first; none only at the end.
+
+        Raises `Lagged` as `recv` does; `ValueError` for a limit that is no int of at least 1.
+        """
+        if type(limit) is not int or limit < 1:
+            raise ValueError(f"Expected a limit of at least 1, got {limit!r}")
+        ring = self._ring
+        if ring.token is not here.token:
+            ring.enter()
+        if ring.budget.spend():
+            await ring.budget.turn()
+        if self._cursor == ring.head or not self._open:
+            try:
+                await self._wait()
+            except ChannelClosed:
+                return []
+        cursor = self._cursor
+        if cursor < ring.tail:
+            self._lag()
+        self._cursor = stop = min(cursor + limit, ring.head)
+        items = ring.read(cursor, stop)
+        ring.move(cursor, stop)
+        return items
+
+    def __aiter__(self) -> BroadcastReceiver[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        """Raises `Lagged` out of the loop; another loop over the same subscriber goes on."""
+        try:
+            return await self.recv()
+        except ChannelClosed:
+            raise StopAsyncIteration from None
+
+    def close(self) -> None:
+        """Be forgotten, together with what was not read. Closing twice is harmless."""
+        if not self._open:
+            return
+        ring = self._ring
+        if ring.token is not here.token:
+            ring.enter()
+        self._catch_up()
+        self._lost.close()
+        self._left = ring.head - self._cursor
+        self._open = False
+        ring.part(self._cursor)
+        ring.waiters.call_all()  # a task of its own may be among them
+
+    # -- the account -----------------------------------------------------------------------------
+
+    @property
+    def received(self) -> int:
+        """Items read."""
+        return self._cursor - self._start - self._lost.total
+
+    @property
+    def missed(self) -> int:
+        """Items that went before they were read, told by a `Lagged` or not yet."""
+        return self._lost.total + (max(0, self._ring.tail - self._cursor) if self._open else 0)
+
+    @property
+    def pending(self) -> int:
+        """Items that lie ready; of a closed one, those that it left."""
+        if not self._open:
+            return self._left
+        return self._ring.head - max(self._cursor, self._ring.tail)
+
+    def __len__(self) -> int:
+        return self.pending
+
+    @property
+    def capacity(self) -> int:
+        return self._ring.capacity
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed here; the sender may have closed while items are pending."""
+        return not self._open
+
+    # -- as a branch of select -------------------------------------------------------------------
+
+    def try_take(self) -> Ready[T] | Pending | Closed:
+        """What `recv` would answer. Raises `Lagged` as it does."""
+        try:
+            return Ready(self.try_recv())
+        except Empty:
+            return PENDING
+        except ChannelClosed:
+            return CLOSED
+
+    def add_waiter(self, wake: Callable[[], object]) -> Callable[[], object]:
+        ring = self._ring
+        if ring.token is not here.token:
+            ring.enter()
+        if not self._open or self._cursor != ring.head or ring.closed:
+            wake()
+            return lambda: None
+        return ring.add_waiter(wake)
+
+    # -- within ----------------------------------------------------------------------------------
+
+    @property
+    def _ready(self) -> bool:
+        """Whether there is an item. Raises `ChannelClosed` where there will be none."""
+        if not self._open:
+            self._end()
+        if self._cursor != self._ring.head:
+            return True
+        if self._ring.closed:
+            self._end()
+        return False
+
+    async def _wait(self) -> None:
+        while not self._ready:
+            await self._ring.wait()
+
+    def _end(self) -> NoReturn:
+        self._lost.close()
+        raise ChannelClosed(self.name)
+
+    def _take(self) -> T:
+        ring, cursor = self._ring, self._cursor
+        if cursor < ring.tail:
+            self._lag()
+        item = ring.slots[cursor % ring.capacity]
+        self._cursor = cursor + 1
+        ring.move(cursor, cursor + 1)
+        return item  # type: ignore[return-value]  # it was put
+
+    def _lag(self) -> NoReturn:
+        raise Lagged(self.name, self._catch_up())
+
+    def _catch_up(self) -> int:
+        """Stand at the oldest item that is held; how many were missed on the way."""
+        missed = max(0, self._ring.tail - self._cursor)
+        self._cursor += missed
+        self._lost.add(missed)
+        return missed
+
+    async def __aenter__(self) -> BroadcastReceiver[T]:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._open:
+            self._ring.orphans.append((self._cursor, self._lost))
+
+    def __repr__(self) -> str:
+        state = "open" if self._open else "closed"
+        return f"<BroadcastReceiver {self.name}: {self.pending} of {self.capacity}, {state}>"
