@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from meridian.foundation.tasks.exits import *  # noqa: F403
     from meridian.foundation.tasks.lag import *  # noqa: F403
     from meridian.foundation.tasks.poll import *  # noqa: F403
+    from meridian.foundation.tasks.poll_events import *  # noqa: F403
+    from meridian.foundation.tasks.poll_futures import *  # noqa: F403
     from meridian.foundation.tasks.races import *  # noqa: F403
     from meridian.foundation.tasks.readiness import *  # noqa: F403
     from meridian.foundation.tasks.runtime import *  # noqa: F403
@@ -31,19 +33,9 @@ if TYPE_CHECKING:
     from meridian.foundation.tasks.tracker import *  # noqa: F403
 
 _EXPORTS = {
-    "poll": (
-        "Context",
-        "Future",
-        "JoinAll",
-        "MiniExecutor",
-        "MiniTask",
-        "PolledAfterCompletion",
-        "Stalled",
-        "StalledTask",
-        "StepEvent",
-        "Waker",
-        "from_coroutine",
-    ),
+    "poll": ("Context", "Future", "MiniExecutor", "MiniTask", "Waker"),
+    "poll_events": ("NoResult", "PolledAfterCompletion", "Stalled", "StalledTask", "StepEvent"),
+    "poll_futures": ("JoinAll", "Sleep", "from_coroutine", "polled"),
     "readiness": ("CLOSED", "Closed", "PENDING", "Pending", "Ready", "Selectable"),
     "select": ("SelectExhausted", "select"),
     "races": ("Once", "deadline", "race"),
