@@ -1,4 +1,5 @@
-"""Tools for tests, notebooks and the grader: a clock that stands still, a file system that fails.
+"""Tools for tests, notebooks and the grader: a clock that stands still, a file system that fails,
+a scheduler that tries every interleaving.
 
 No shipped system imports this package.
 """
@@ -7,5 +8,6 @@ from __future__ import annotations
 
 from meridian.testing.clock import VirtualClock
 from meridian.testing.faulty import FaultyFileSystem
+from meridian.testing.interleave import explore, replay
 
-__all__ = ["FaultyFileSystem", "VirtualClock"]
+__all__ = ["FaultyFileSystem", "VirtualClock", "explore", "replay"]
