@@ -7,7 +7,6 @@ gives both the same exact promise, which everything above relies on for losing n
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import threading
 from collections.abc import Callable
@@ -108,11 +107,11 @@ def _settle(future: asyncio.Future[None]) -> bool:
     return True
 
 
-def loop_here() -> Callable[[Callable[[], object]], None]:
+def loop_here() -> Callable[[Callable[[], object]], bool]:
     """How any thread, or a signal handler, has something called in the loop of this thread.
 
-    What comes after the loop has ended is dropped: nobody waits there. Raises `RuntimeError`
-    where no loop runs.
+    The result says whether the loop is still there. What comes after it has ended is dropped:
+    nobody waits there. Raises `RuntimeError` where no loop runs.
     """
     post: Callable[[Callable[[], object]], object]
     try:
@@ -122,9 +121,12 @@ def loop_here() -> Callable[[Callable[[], object]], None]:
 
         post = trio.lowlevel.current_trio_token().run_sync_soon
 
-    def call(function: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # closed
+    def call(function: Callable[[], object]) -> bool:
+        try:
             post(function)
+        except RuntimeError:  # closed
+            return False
+        return True
 
     return call
 

@@ -138,7 +138,7 @@ def test_what_is_posted_to_a_loop_that_has_ended_is_dropped(anyio_backend: str) 
 
     post = anyio.run(own_post, backend=anyio_backend)
     assert callable(post)
-    assert post(print) is None
+    assert post(print) is False
 
 
 def test_there_is_no_loop_here() -> None:
