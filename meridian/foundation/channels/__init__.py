@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 # Functions that bear the name of their module: at once, or the module would stand in their place.
 from meridian.foundation.channels.broadcast import broadcast as broadcast
+from meridian.foundation.channels.watch import watch as watch
 
 if TYPE_CHECKING:
     from meridian.foundation.channels.actor import *  # noqa: F403
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from meridian.foundation.channels.ingress import *  # noqa: F403
     from meridian.foundation.channels.mpsc import *  # noqa: F403
     from meridian.foundation.channels.oneshot import *  # noqa: F403
+    from meridian.foundation.channels.payload import *  # noqa: F403
     from meridian.foundation.channels.policies import *  # noqa: F403
+    from meridian.foundation.channels.registry import *  # noqa: F403
     from meridian.foundation.channels.router import *  # noqa: F403
     from meridian.foundation.channels.spsc import *  # noqa: F403
+    from meridian.foundation.channels.unbounded import *  # noqa: F403
     from meridian.foundation.channels.watch import *  # noqa: F403
 
 _EXPORTS = {
@@ -41,17 +45,10 @@ _EXPORTS = {
         "SendClosed",
         "SendTimeout",
     ),
-    "mpsc": (
-        "ChannelStats",
-        "Permit",
-        "Receiver",
-        "Sender",
-        "audit_unbounded",
-        "channel",
-        "channel_registry",
-        "rows",
-        "unbounded_channel",
-    ),
+    "mpsc": ("ChannelStats", "Permit", "Receiver", "Sender", "channel"),
+    "payload": ("rows", "split_rows"),
+    "registry": ("Registered", "Unbounded", "audit_unbounded", "channel_registry"),
+    "unbounded": ("unbounded_channel",),
     "oneshot": ("OneReceiver", "OneSender", "oneshot"),
     "broadcast": ("BroadcastReceiver", "BroadcastSender", "BroadcastStats", "broadcast"),
     "watch": ("WatchReceiver", "WatchSender", "watch"),
