@@ -209,13 +209,17 @@ class TaskTracker:
     def __len__(self) -> int:
         return len(self._live)
 
-    def names(self) -> tuple[str, ...]:
+    def handles(self) -> tuple[TaskHandle[Any], ...]:
         """The tasks that run, oldest first."""
-        return tuple(handle.name for handle in self._live.values())
+        return tuple(self._live.values())
+
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(handle.name for handle in self.handles())
 
     def abort_all(self) -> None:
         """Abort every task that runs now."""
-        for handle in list(self._live.values()):
+        for handle in self.handles():
             handle.abort()
 
     async def __aenter__(self) -> TaskTracker:
