@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meridian.testing.settling import settle
-from meridian.testing.virtual_loop import VirtualTimeLoop, run_virtual, virtual_options
+from meridian.testing.virtual_loop import run_virtual, virtual_options
 from meridian.testing.virtual_time import anyio_backend as anyio_backend
 from meridian.testing.virtual_time import virtual_time as virtual_time
 
