@@ -39,7 +39,7 @@ class Home:
         self.token: object = None
         self.budget = current_budget()
         self.waiters = Waiters()
-        self._post: Callable[[Callable[[], object]], None] | None = None
+        self._post: Callable[[Callable[[], object]], object] | None = None
 
     def enter(self) -> None:
         """Belong to this thread. Raises `WrongThread` where the channel belongs to another."""
