@@ -49,7 +49,7 @@ _EXPORTS = {
         "TrackerClosed",
         "abort_on_exit",
     ),
-    "timeouts": ("Elapsed", "with_timeout"),
+    "timeouts": ("STATION_FETCH_S", "Elapsed", "with_timeout"),
     "blocking": ("BlockingPool", "BlockingPoolClosed", "BlockingStats", "spawn_blocking"),
     "runtime": (
         "Runtime",
@@ -59,11 +59,11 @@ _EXPORTS = {
         "housekeeping_runtime",
         "ingress_runtime",
     ),
-    "lag": ("LoopLagMonitor",),
+    "lag": ("LagBucket", "LagStats", "LoopLagMonitor"),
     "session": ("PassOutcome", "PassSession", "SessionState", "manage_pass"),
     "shutdown": ("ShutdownCoordinator", "ShutdownReport"),
     "signals": ("signal_monitor",),
-    "broker": ("Broker", "BrokerConfig", "BrokerStats", "Frame", "HandlerStats"),
+    "broker": ("Broker", "BrokerConfig", "BrokerStats", "BrokerUsed", "Frame", "HandlerStats"),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
