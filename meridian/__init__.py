@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 # Sub-packages that own numba kernels. Each has a `_kernels.warmup()`.
 _KERNELS = {
     "database": ("meridian.database.storage._kernels",),
-    "foundation": ("meridian.foundation.sync._kernels",),
+    "foundation": ("meridian.foundation.sync._kernels", "meridian.foundation.channels._kernels"),
 }
 
 

@@ -51,7 +51,7 @@ _EXPORTS = {
     "unbounded": ("unbounded_channel",),
     "oneshot": ("OneReceiver", "OneSender", "oneshot"),
     "broadcast": ("BroadcastReceiver", "BroadcastSender", "BroadcastStats", "broadcast"),
-    "watch": ("WatchReceiver", "WatchSender", "watch"),
+    "watch": ("WatchReceiver", "WatchSender", "WatchStats", "watch"),
     "actor": ("Actor", "ActorDeadlock", "ActorFailed", "Aggregator", "AggregatorHandle"),
     "fanin": (
         "ArchivedReplay",
@@ -64,7 +64,7 @@ _EXPORTS = {
     ),
     "router": ("DuplicateSource", "Router", "RouterHandle", "UnknownSource"),
     "policies": ("DropCounter", "forward_or_drop"),
-    "spsc": ("SpscRing",),
+    "spsc": ("RingClosed", "RingCorrupt", "RingMismatch", "SpscRing"),
     "ingress": ("CommandIngress",),
     "adapters": ("feed_from_broker",),
     "config": ("ControlPlaneConfig",),
