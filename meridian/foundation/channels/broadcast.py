@@ -8,24 +8,23 @@ is no error.
 
 from __future__ import annotations
 
-import sys
-import warnings
+import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Generic, NoReturn, TypeVar
 
-import msgspec
-
 from meridian.clock import Clock
+from meridian.foundation.channels.ending import warn_unclosed
 from meridian.foundation.channels.errors import ChannelClosed, Empty, Lagged, SendClosed
-from meridian.foundation.channels.home import freeze, here
+from meridian.foundation.channels.payload import freeze
 from meridian.foundation.channels.policies import DropCounter
-from meridian.foundation.channels.ring import Ring
+from meridian.foundation.channels.ring import BroadcastStats, Ring
 from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready
 
 __all__ = ["BroadcastReceiver", "BroadcastSender", "BroadcastStats", "broadcast"]
 
 T = TypeVar("T")
+_here = threading.get_ident
 
 
 def broadcast(
@@ -42,22 +41,13 @@ def broadcast(
     return BroadcastSender(Ring(capacity, name), freezes=freeze, clock=clock)
 
 
-class BroadcastStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What a broadcast has done so far."""
-
-    sent: int
-    """Items, those that nobody had subscribed for included."""
-    held: int
-    """Items that some subscriber has not read yet; never more than the capacity."""
-    subscribers: int
-
-
 class BroadcastSender(Generic[T]):
     """The end that events go in at; several tasks may share it. Close it, or use ``async with``."""
 
     def __init__(self, ring: Ring[T], *, freezes: bool, clock: Clock | None) -> None:
         self._ring = ring
         self._freezes = freezes
+        self._plain: set[type] = set()  # types of items that are no arrays
         self._clock = clock
 
     def send(self, item: T) -> int:
@@ -67,12 +57,12 @@ class BroadcastSender(Generic[T]):
         `SendClosed`, with the item, after `close`.
         """
         ring = self._ring
-        if ring.token is not here.token:
+        if ring.thread != _here():
             ring.enter()
         if ring.closed:
             raise SendClosed(ring.name, item)
-        if self._freezes and "numpy" in sys.modules:
-            freeze((item,))
+        if self._freezes and type(item) not in self._plain:
+            self._give_away((item,))
         return ring.put(item)
 
     def send_many(self, items: Iterable[T]) -> int:
@@ -81,32 +71,29 @@ class BroadcastSender(Generic[T]):
         Raises `SendClosed`, with the list of them, after `close`; then none was sent.
         """
         ring = self._ring
-        if ring.token is not here.token:
+        if ring.thread != _here():
             ring.enter()
         batch = list(items)
         if ring.closed:
             raise SendClosed(ring.name, batch)
-        if self._freezes:
-            freeze(batch)
+        if self._freezes and not self._plain.issuperset(map(type, batch)):
+            self._give_away(batch)
         return ring.put_many(batch)
 
     def subscribe(self, name: str | None = None) -> BroadcastReceiver[T]:
         """One subscriber more, from the next item on. After `close` it is at its end."""
         ring = self._ring
-        if ring.token is not here.token:
+        if ring.thread != _here():
             ring.enter()
         ring.numbered += 1
         return BroadcastReceiver(ring, name or f"{ring.name}.{ring.numbered}", self._clock)
 
     def close(self) -> None:
-        """Send no more; what is there can still be read. Closing twice is harmless."""
-        ring = self._ring
-        if not ring.closed:
-            if ring.token is not here.token:
-                ring.enter()
-            ring.closed = True
-            ring.bury()
-            ring.waiters.call_all()
+        """Send no more; what is there can still be read.
+
+        From any thread; closing twice is harmless.
+        """
+        self._ring.from_anywhere(self._ring.end)
 
     @property
     def name(self) -> str:
@@ -123,7 +110,7 @@ class BroadcastSender(Generic[T]):
     @property
     def sent(self) -> int:
         """Items sent so far, those that nobody had subscribed for included."""
-        return self._ring.head + self._ring.unseen
+        return self._ring.sent
 
     @property
     def subscribers(self) -> int:
@@ -131,8 +118,13 @@ class BroadcastSender(Generic[T]):
         return self._ring.subscribers - len(self._ring.orphans)
 
     def statistics(self) -> BroadcastStats:
-        held = self._ring.head - self._ring.tail
-        return BroadcastStats(sent=self.sent, held=held, subscribers=self.subscribers)
+        return self._ring.statistics()
+
+    def _give_away(self, items: Iterable[T]) -> None:
+        """Freeze arrays, and remember the types of anything else."""
+        if len(self._plain) > 64:  # types made at run time
+            self._plain.clear()
+        self._plain.update(type(item) for item in items if not freeze(item))
 
     async def __aenter__(self) -> BroadcastSender[T]:
         return self
@@ -149,9 +141,9 @@ class BroadcastSender(Generic[T]):
         ring = self._ring
         if not ring.closed:
             ring.closed = True
-            ring.call_later()
+            ring.abandoned(ring.waiters.call_all)
             if self.subscribers:
-                warnings.warn(f"The sender of {ring.name} was not closed", ResourceWarning, 2)
+                warn_unclosed(ring, "sender")
 
     def __repr__(self) -> str:
         return f"<BroadcastSender {self._ring!r}, {self.subscribers} subscribers>"
@@ -180,7 +172,7 @@ class BroadcastReceiver(Generic[T]):
         `ChannelClosed` at the end. Need not wait: yields every 128th time.
         """
         ring = self._ring
-        if ring.token is not here.token:
+        if ring.thread != _here():
             ring.enter()
         if ring.budget.spend():
             await ring.budget.turn()
@@ -190,7 +182,7 @@ class BroadcastReceiver(Generic[T]):
 
     def try_recv(self) -> T:
         """`recv` without waiting. Raises `Empty` where there is nothing yet."""
-        if self._ring.token is not here.token:
+        if self._ring.thread != _here():
             self._ring.enter()
         if not self._ready:
             raise Empty(self.name)
@@ -204,7 +196,7 @@ class BroadcastReceiver(Generic[T]):
         if type(limit) is not int or limit < 1:
             raise ValueError(f"Expected a limit of at least 1, got {limit!r}")
         ring = self._ring
-        if ring.token is not here.token:
+        if ring.thread != _here():
             ring.enter()
         if ring.budget.spend():
             await ring.budget.turn()
@@ -232,12 +224,16 @@ class BroadcastReceiver(Generic[T]):
             raise StopAsyncIteration from None
 
     def close(self) -> None:
-        """Be forgotten, together with what was not read. Closing twice is harmless."""
+        """Be forgotten, together with what was not read.
+
+        From any thread; closing twice is harmless.
+        """
+        self._ring.from_anywhere(self._stop)
+
+    def _stop(self) -> None:
         if not self._open:
             return
         ring = self._ring
-        if ring.token is not here.token:
-            ring.enter()
         self._catch_up()
         self._lost.close()
         self._left = ring.head - self._cursor
@@ -267,6 +263,9 @@ class BroadcastReceiver(Generic[T]):
     def __len__(self) -> int:
         return self.pending
 
+    def __bool__(self) -> bool:
+        return True  # one with nothing to read is not nothing
+
     @property
     def capacity(self) -> int:
         return self._ring.capacity
@@ -289,7 +288,7 @@ class BroadcastReceiver(Generic[T]):
 
     def add_waiter(self, wake: Callable[[], object]) -> Callable[[], object]:
         ring = self._ring
-        if ring.token is not here.token:
+        if ring.thread != _here():
             ring.enter()
         if not self._open or self._cursor != ring.head or ring.closed:
             wake()

@@ -1,52 +1,37 @@
-"""Which thread, and so which loop, a channel belongs to; and a check of it that costs nothing."""
+"""What both ends of a broadcast or a watch share: a name, a thread, and who waits for news."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import sys
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from meridian.foundation.channels.belonging import LoopBound
+from meridian.foundation.channels.registry import enlist
 from meridian.foundation.sync.errors import WrongThread
-from meridian.foundation.tasks.parking import Waiter, Waiters, current_budget, loop_here
+from meridian.foundation.tasks.parking import Waiter, Waiters
 
-__all__ = ["Home", "freeze", "here"]
-
-_numbers = itertools.count(1)
+__all__ = ["Home"]
 
 
-class _Here(threading.local):
-    def __init__(self) -> None:
-        self.token = object()
+class Home(LoopBound):
+    """A channel whose every change is news to all who wait. Listed in the registry by its name.
 
-
-here = _Here()
-"""``here.token`` is this thread's own. A forked child gets another: no loop runs on in it."""
-
-os.register_at_fork(after_in_child=lambda: setattr(here, "token", object()))
-
-
-class Home:
-    """What both ends of a channel share: its name, its thread, and who waits for news of it.
-
-    A channel belongs to the thread that first uses it. Ask ``home.token is not here.token`` before
-    anything is changed, and `enter` where that is so.
+    Ask ``home.thread != get_ident()`` before anything is changed, and `enter` where that is so.
     """
 
     def __init__(self, kind: str, name: str | None) -> None:
-        self.name = name or f"{kind}-{next(_numbers)}"
-        self.token: object = None
-        self.budget = current_budget()
+        super().__init__()
         self.waiters = Waiters()
-        self._post: Callable[[Callable[[], object]], object] | None = None
+        self.closed = False
+        self.name = enlist(self, name, kind)
 
-    def enter(self) -> None:
-        """Belong to this thread. Raises `WrongThread` where the channel belongs to another."""
-        if self.token is not None:
-            raise WrongThread(f"Channel {self.name}", "use its ends in the loop that used it first")
-        self.token = here.token
-        self.budget = current_budget()
+    @property
+    def sent(self) -> int:
+        """Items so far."""
+        raise NotImplementedError
+
+    def statistics(self) -> object:
+        """A frozen record of what it has done so far."""
+        raise NotImplementedError
 
     async def wait(self) -> None:
         """Sleep until somebody calls the waiters."""
@@ -58,23 +43,18 @@ class Home:
             remove()
 
     def add_waiter(self, wake: Callable[[], object]) -> Callable[[], object]:
-        if self._post is None:
-            self._post = loop_here()
+        self.enter_loop()
         return self.waiters.add(wake)
 
-    def call_later(self) -> None:
-        """Call the waiters from wherever this is: another thread, or within garbage collection."""
-        if self._post is not None:
-            self._post(self.waiters.call_all)
+    @property
+    def is_awaited(self) -> bool:
+        return bool(self.waiters)
 
+    def end(self) -> None:
+        """Nothing is sent any more. Twice is harmless."""
+        if not self.closed:
+            self.closed = True
+            self.waiters.call_all()
 
-def freeze(items: Iterable[object]) -> None:
-    """Make those that are NumPy arrays read-only: who sends one has given it away.
-
-    Not what an array is a view of, nor what a record holds. Costs no import of NumPy.
-    """
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        for item in items:
-            if isinstance(item, numpy.ndarray):
-                item.flags.writeable = False
+    def misused(self) -> WrongThread:
+        return WrongThread(f"Channel {self.name}", "use its ends in the loop that used it first")

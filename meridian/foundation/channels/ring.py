@@ -10,12 +10,24 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, TypeVar
 
+import msgspec
+
 from meridian.foundation.channels.home import Home
 from meridian.foundation.channels.policies import DropCounter
 
-__all__ = ["Ring"]
+__all__ = ["BroadcastStats", "Ring"]
 
 T = TypeVar("T")
+
+
+class BroadcastStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a broadcast has done so far."""
+
+    sent: int
+    """Items, those that nobody had subscribed for included."""
+    held: int
+    """Items that some subscriber has not read yet; never more than the capacity."""
+    subscribers: int
 
 
 class Ring(Home, Generic[T]):
@@ -35,7 +47,6 @@ class Ring(Home, Generic[T]):
         self.subscribers = 0
         self.numbered = 0  # subscribers so far, for their names
         self.unseen = 0  # sent to nobody
-        self.closed = False
         self.orphans: deque[tuple[int, DropCounter]] = deque()  # collected without being closed
 
     # -- going in --------------------------------------------------------------------------------
@@ -148,6 +159,23 @@ class Ring(Home, Generic[T]):
                 lost.add(self.tail - position)
             lost.close()
             self.part(position)
+
+    def end(self) -> None:
+        self.bury()
+        super().end()
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def sent(self) -> int:
+        return self.head + self.unseen
+
+    def statistics(self) -> BroadcastStats:
+        return BroadcastStats(
+            sent=self.sent,
+            held=self.head - self.tail,
+            subscribers=self.subscribers - len(self.orphans),
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"

@@ -8,19 +8,23 @@ itself, and so may be called in any thread.
 
 from __future__ import annotations
 
-import sys
-import warnings
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, NamedTuple, TypeVar
 
+import msgspec
+
+from meridian.foundation.channels.ending import warn_unclosed
 from meridian.foundation.channels.errors import ChannelClosed, SendClosed
-from meridian.foundation.channels.home import Home, freeze, here
+from meridian.foundation.channels.home import Home
+from meridian.foundation.channels.payload import freeze
 from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready
 
-__all__ = ["WatchReceiver", "WatchSender", "watch"]
+__all__ = ["WatchReceiver", "WatchSender", "WatchStats", "watch"]
 
 T = TypeVar("T")
+_here = threading.get_ident
 
 
 def watch(
@@ -34,6 +38,14 @@ def watch(
     return WatchSender(shared), WatchReceiver(shared, 0)
 
 
+class WatchStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watch has done so far."""
+
+    sent: int
+    waiting: int
+    """Tasks that wait for a change now."""
+
+
 class _Current(NamedTuple, Generic[T]):
     """A value and how many came before it: replaced as one, never changed."""
 
@@ -45,7 +57,6 @@ class _Shared(Home, Generic[T]):
     def __init__(self, initial: T, name: str | None, *, freezes: bool) -> None:
         super().__init__("watch", name)
         self.freezes = freezes
-        self.closed = False
         self.current = self._made(initial, 0)
 
     def replace(self, value: T) -> None:
@@ -53,9 +64,16 @@ class _Shared(Home, Generic[T]):
         self.waiters.call_all()
 
     def _made(self, value: T, version: int) -> _Current[T]:
-        if self.freezes and "numpy" in sys.modules:
-            freeze((value,))
+        if self.freezes:
+            freeze(value)
         return _Current(value, version)
+
+    @property
+    def sent(self) -> int:
+        return self.current.version
+
+    def statistics(self) -> WatchStats:
+        return WatchStats(sent=self.sent, waiting=len(self.waiters))
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
@@ -100,13 +118,11 @@ class WatchSender(Generic[T]):
         return self._shared.current.value
 
     def close(self) -> None:
-        """Send no more; the last value can still be read. Closing twice is harmless."""
-        shared = self._shared
-        if not shared.closed:
-            if shared.token is not here.token:
-                shared.enter()
-            shared.closed = True
-            shared.waiters.call_all()
+        """Send no more; the last value can still be read.
+
+        From any thread; closing twice is harmless.
+        """
+        self._shared.from_anywhere(self._shared.end)
 
     @property
     def name(self) -> str:
@@ -121,9 +137,12 @@ class WatchSender(Generic[T]):
     def is_closed(self) -> bool:
         return self._shared.closed
 
+    def statistics(self) -> WatchStats:
+        return self._shared.statistics()
+
     def _check_open(self, value: T) -> None:
         shared = self._shared
-        if shared.token is not here.token:
+        if shared.thread != _here():
             shared.enter()
         if shared.closed:
             raise SendClosed(shared.name, value)
@@ -142,10 +161,11 @@ class WatchSender(Generic[T]):
     def __del__(self) -> None:
         shared = self._shared
         if not shared.closed:
+            awaited = shared.is_awaited
             shared.closed = True
-            shared.call_later()
-            if shared.waiters:
-                warnings.warn(f"The sender of {shared.name} was not closed", ResourceWarning, 2)
+            shared.abandoned(shared.waiters.call_all)
+            if awaited:
+                warn_unclosed(shared, "sender")
 
     def __repr__(self) -> str:
         return f"<WatchSender {self._shared!r}>"
@@ -185,7 +205,7 @@ class WatchReceiver(Generic[T]):
         has seen none. Need not wait: yields every 128th time.
         """
         shared = self._shared
-        if shared.token is not here.token:
+        if shared.thread != _here():
             shared.enter()
         if shared.budget.spend():
             await shared.budget.turn()
@@ -201,7 +221,7 @@ class WatchReceiver(Generic[T]):
         Raises `ChannelClosed` when it does not hold for the last value, and what it raises itself.
         """
         shared = self._shared
-        if shared.token is not here.token:
+        if shared.thread != _here():
             shared.enter()
         if shared.budget.spend():
             await shared.budget.turn()
@@ -243,7 +263,7 @@ class WatchReceiver(Generic[T]):
 
     def add_waiter(self, wake: Callable[[], object]) -> Callable[[], object]:
         shared = self._shared
-        if shared.token is not here.token:
+        if shared.thread != _here():
             shared.enter()
         if self.has_changed or shared.closed:
             wake()

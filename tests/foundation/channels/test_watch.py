@@ -17,8 +17,8 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meridian.foundation.channels import ChannelClosed, SendClosed, watch
-from meridian.foundation.channels.watch import WatchReceiver
+from meridian.foundation.channels import ChannelClosed, SendClosed, channel_registry, watch
+from meridian.foundation.channels.watch import WatchReceiver, WatchStats
 from meridian.foundation.sync import WrongThread
 from meridian.foundation.tasks import CLOSED, PENDING, Ready, select
 from meridian.foundation.tasks.parking import Budget
@@ -175,7 +175,7 @@ async def test_a_thousand_who_wait_all_see_the_last() -> None:
 
 
 @BACKENDS
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.one_of(
@@ -365,7 +365,6 @@ async def test_all_but_looking_belongs_to_one_thread() -> None:
         for act in (
             lambda: sender.send(2),
             lambda: sender.send_if_changed(2),
-            lambda: sender.close(),
             lambda: receiver.add_waiter(print),
             lambda: anyio.run(receiver.changed),
             lambda: anyio.run(receiver.wait_for, bool),
@@ -378,10 +377,25 @@ async def test_all_but_looking_belongs_to_one_thread() -> None:
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join()
-    assert len(refused) == 6
+    assert len(refused) == 5
     assert sender.name in refused[0]
     assert (receiver.borrow(), sender.version, sender.is_closed) == (1, 1, False)
     sender.close()
+
+
+async def test_it_may_be_closed_in_any_thread() -> None:
+    sender, receiver = watch(0)
+
+    async def wait() -> None:
+        with pytest.raises(ChannelClosed):
+            await receiver.changed()
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await settle()
+            await anyio.to_thread.run_sync(sender.close)
+    assert sender.is_closed
 
 
 async def test_one_that_is_made_here_may_be_used_there() -> None:
@@ -496,10 +510,12 @@ async def test_a_sender_that_is_dropped_ends_it_with_a_warning() -> None:
 
 
 async def test_what_they_show() -> None:
-    sender, receiver = watch(0, name="stats")
+    sender, receiver = watch(0, name="stats.test")
     sender.send(1)
-    assert sender.name == receiver.name == "stats"
-    assert repr(sender) == "<WatchSender <watch stats: version 1, open>>"
-    assert repr(receiver) == "<WatchReceiver <watch stats: version 1, open>, version 0 seen>"
+    assert sender.name == receiver.name == "stats.test"
+    assert sender.statistics() == WatchStats(sent=1, waiting=0)
+    assert channel_registry()["stats.test"].statistics() == sender.statistics()
+    assert repr(sender) == "<WatchSender <watch stats.test: version 1, open>>"
+    assert repr(receiver) == "<WatchReceiver <watch stats.test: version 1, open>, version 0 seen>"
     sender.close()
     assert "closed" in repr(receiver)
