@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from meridian.clock import SYSTEM_CLOCK, Clock, SystemClock
+
 # Functions that bear the name of their module: at once, or the module would stand in their place.
 from meridian.foundation.tasks.select import select as select
 
@@ -60,14 +62,21 @@ _EXPORTS = {
         "ingress_runtime",
     ),
     "lag": ("LagBucket", "LagStats", "LoopLagMonitor"),
-    "session": ("PassOutcome", "PassSession", "SessionState", "manage_pass"),
+    "session": (
+        "PassOutcome",
+        "PassSession",
+        "PassUsed",
+        "SessionState",
+        "SimulatedLink",
+        "manage_pass",
+    ),
     "shutdown": ("ShutdownCoordinator", "ShutdownReport"),
-    "signals": ("signal_monitor",),
+    "signals": ("NotMainThread", "SignalTaken", "signal_monitor"),
     "broker": ("Broker", "BrokerConfig", "BrokerStats", "BrokerUsed", "Frame", "HandlerStats"),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__ = sorted(_HOME)
+__all__ = sorted([*_HOME, "SYSTEM_CLOCK", "Clock", "SystemClock"])
 
 
 def __getattr__(name: str) -> Any:
