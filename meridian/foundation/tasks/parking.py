@@ -13,7 +13,16 @@ from collections.abc import Callable
 
 import anyio.lowlevel
 
-__all__ = ["Budget", "Waiter", "Waiters", "cancel_later", "current_budget", "loop_here"]
+__all__ = [
+    "Budget",
+    "Waiter",
+    "Waiters",
+    "call_at",
+    "cancel_later",
+    "current_budget",
+    "loop_here",
+    "task_here",
+]
 
 
 class Waiter:
@@ -129,6 +138,40 @@ def loop_here() -> Callable[[Callable[[], object]], bool]:
         return True
 
     return call
+
+
+def call_at(when: float, function: Callable[[], object]) -> Callable[[], object]:
+    """Have `function` called in this loop at `when`, by `anyio.current_time`. It must not raise.
+
+    The result takes that back; a call that is due already may come all the same.
+    """
+    try:
+        return asyncio.get_running_loop().call_at(when, function).cancel
+    except RuntimeError:
+        import trio
+
+    scope = trio.CancelScope()
+
+    async def wait() -> None:
+        with scope:
+            await trio.sleep_until(when)
+            function()
+
+    trio.lowlevel.spawn_system_task(wait)
+    return scope.cancel
+
+
+def task_here() -> object:
+    """The task that runs in this thread, to be compared with another and for nothing else.
+
+    Raises `RuntimeError` where no loop runs.
+    """
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        import trio
+
+        return trio.lowlevel.current_task()
 
 
 class Waiters:
