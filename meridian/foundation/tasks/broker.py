@@ -81,6 +81,7 @@ class Broker:
         self.report: ShutdownReport | None = None
         """Set when the drain is over, though `serve` still waits for what is stuck."""
         self._clock = clock
+        self._drained = anyio.Event()
         self._used = False
         self._subscribed = 0
         self._handlers: dict[HandlerStats, Handler] = {}
@@ -151,6 +152,7 @@ class Broker:
                 for session in tuple(service.sessions):
                     session.interrupt()
                 self.report = await self._drain(fanout, sessions, handlers)
+                self._drained.set()
         finally:
             self._start = None
             for session in tuple(service.sessions):  # aborted before its first step
@@ -160,6 +162,12 @@ class Broker:
             if pool is not None:
                 pool.close()
             await _close(listeners)
+        return self.report
+
+    async def drained(self) -> ShutdownReport:
+        """Wait for `report`, which what is stuck does not delay."""
+        await self._drained.wait()
+        assert self.report is not None
         return self.report
 
     # -- within serve ----------------------------------------------------------------------------
