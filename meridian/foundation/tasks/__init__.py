@@ -10,7 +10,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from meridian.clock import SYSTEM_CLOCK, Clock, SystemClock
+from meridian.clock import SYSTEM_CLOCK as SYSTEM_CLOCK
+from meridian.clock import Clock as Clock
+from meridian.clock import SystemClock as SystemClock
 
 # Functions that bear the name of their module: at once, or the module would stand in their place.
 from meridian.foundation.tasks.select import select as select
