@@ -91,7 +91,7 @@ def test_keys_are_modules_of_the_course() -> None:
     keys = available()
     assert "database/01-storage" in keys
     for key in keys:
-        assert load(ROOT).module(key).available
+        assert load(ROOT).module(key)
 
 
 @pytest.fixture(scope="module")
