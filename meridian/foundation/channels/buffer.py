@@ -102,6 +102,10 @@ class Buffer(LoopBound, Generic[T]):
         """Whether there is room; an item that weighs nothing still takes a place in the queue."""
         return weight <= self.room if weight else len(self.items) < self.capacity
 
+    def admits(self, weight: int) -> bool:
+        """Whether there is room, and nobody came before."""
+        return not self.offers and self.fits(weight)
+
     def settle(self) -> None:
         """Say anew whether the plain case holds."""
         self.limit = self.taker = 0
@@ -201,8 +205,7 @@ class Buffer(LoopBound, Generic[T]):
         """Give up room that was kept."""
         self.kept -= weight
         self.admit()
-        if self.over:
-            self.takers.call_all()
+        self._tell_end()
 
     # -- coming out ------------------------------------------------------------------------------
 
@@ -265,7 +268,11 @@ class Buffer(LoopBound, Generic[T]):
     def leave(self) -> None:
         """A sender is gone; with the last one, whoever waits for items learns it."""
         self.senders -= 1
-        if self.over:
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        """Once nothing more will come: to all, for what lies there may not do for all."""
+        if not (self.senders or self.kept):
             self.takers.call_all()
 
     async def wait_for_end(self) -> None:

@@ -159,7 +159,9 @@ class Receiver(Generic[T]):
     async def _ready(self) -> bool:
         """Until there is an item: ``True``; or there never will be one: ``False``."""
         buffer = self._buffer
-        await buffer.begin()
+        buffer.enter()
+        if buffer.budget.spend():
+            await buffer.budget.turn()
         while not buffer.items:
             if buffer.over:
                 return False

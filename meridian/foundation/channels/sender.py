@@ -78,7 +78,7 @@ class Sender(Generic[T]):
             raise never_fits(buffer, weight)
         if self.is_closed:
             raise buffer.refused(item, weight)
-        if buffer.offers or not buffer.fits(weight):
+        if not buffer.admits(weight):
             buffer.rejected += weight
             raise Full(buffer.name, item, buffer.used + buffer.kept, buffer.capacity)
         buffer.put(item, weight)
@@ -145,7 +145,7 @@ class Sender(Generic[T]):
         await buffer.begin()
         if self.is_closed:
             raise SendClosed(buffer.name)
-        if buffer.offers or not buffer.fits(weight):
+        if not buffer.admits(weight):
             offer: Offer[T] = Offer(None, weight, Waiter(), keeps=True)
             await buffer.wait_for_room(offer)
             if offer.closed:
@@ -218,15 +218,20 @@ class Sender(Generic[T]):
     async def _send(self, item: T) -> None:
         """`send` where it has to wait, to weigh, to refuse, or to let others run."""
         buffer = self._buffer
-        await buffer.begin()
-        await self._put(Parts(buffer, item, self._split))
+        buffer.enter()
+        if buffer.budget.spend():
+            await buffer.budget.turn()
+        if buffer.weigh is None and self._open and buffer.receiving and buffer.admits(1):
+            buffer.put(item, 1)
+        else:
+            await self._put(Parts(buffer, item, self._split))
 
     async def _put(self, parts: Parts[T]) -> None:
         buffer = self._buffer
         for part, weight in parts:
             if self.is_closed:
                 raise buffer.refused(parts.rest, weight)
-            if not buffer.offers and buffer.fits(weight):
+            if buffer.admits(weight):
                 buffer.put(part, weight)
                 continue
             offer = Offer(part, weight, Waiter())
