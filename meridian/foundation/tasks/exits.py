@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from meridian.errors import MeridianError
 
-__all__ = ["EXPECTED", "TaskExit", "classify", "has_cancellation"]
+__all__ = ["EXPECTED", "TaskExit", "cancellation_in", "classify", "has_cancellation"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -89,9 +89,14 @@ def classify(
     return case(whole)
 
 
+def cancellation_in(exc: BaseException) -> BaseException | None:
+    """How a backend tells a task to stop, when `exc` is that or a group that holds it."""
+    return next((leaf for leaf in _leaves(exc) if _is_cancellation(leaf)), None)
+
+
 def has_cancellation(exc: BaseException) -> bool:
     """Whether `exc` is, or holds, how a backend tells a task to stop: then it must go on."""
-    return any(_is_cancellation(leaf) for leaf in _leaves(exc))
+    return cancellation_in(exc) is not None
 
 
 def _is_cancellation(exc: BaseException) -> bool:

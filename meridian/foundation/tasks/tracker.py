@@ -8,6 +8,7 @@ Reference: ``TaskTracker`` and ``JoinHandle`` of tokio-util and Tokio.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,8 +21,8 @@ import structlog
 from anyio.abc import TaskGroup
 
 from meridian.errors import MeridianError
-from meridian.foundation.tasks.exits import TaskExit, classify, has_cancellation
-from meridian.foundation.tasks.parking import Waiters, loop_here
+from meridian.foundation.tasks.exits import TaskExit, cancellation_in, classify
+from meridian.foundation.tasks.parking import Waiters, current_budget, loop_here
 from meridian.foundation.tasks.readiness import PENDING, Pending, Ready
 from meridian.foundation.tasks.select import select
 
@@ -63,32 +64,40 @@ class EndedTask(NamedTuple):
     exit: TaskExit[Any]
 
 
+class _Home(NamedTuple):
+    """Where the tasks of a tracker run."""
+
+    thread: int
+    post: Callable[[Callable[[], object]], object]
+
+
 class TaskHandle(Generic[T]):
     """One task of a tracker, to ask and to stop. Losing it stops nothing.
 
     A branch of `select`, ready with the `TaskExit` when the task is over.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, home: _Home) -> None:
         self.name = name
         self.exit: TaskExit[T] | None = None
-        self._scope = anyio.CancelScope()
+        self.aborted = False
+        """Whether `abort` was called in time; the task may still end as it likes."""
+        self._task: anyio.TaskHandle[None] | None = None
         self._waiters = Waiters()
-        self._thread = threading.get_ident()
-        self._post = loop_here()
+        self._home = home
 
     @property
     def done(self) -> bool:
         return self.exit is not None
 
-    @property
-    def aborted(self) -> bool:
-        """Whether `abort` was called; the task may still end as it likes."""
-        return self._scope.cancel_called
-
     async def join(self) -> TaskExit[T]:
         """Wait until the task is over. Being cancelled here does not touch it."""
-        return (await select(self))[1]
+        if self.exit is None:
+            return (await select(self))[1]
+        budget = current_budget()
+        if budget.spend():
+            await budget.turn()
+        return self.exit
 
     async def result(self) -> T:
         """What the task returned; raises what it raised, `TaskAborted` when it was aborted."""
@@ -103,10 +112,16 @@ class TaskHandle(Generic[T]):
 
     def abort(self) -> None:
         """Cancel the task; from any thread, at once. Before its first step, none is made."""
-        if threading.get_ident() == self._thread:
-            self._scope.cancel()
+        if threading.get_ident() == self._home.thread:
+            self._cancel()
         else:
-            self._post(self._scope.cancel)
+            self._home.post(self._cancel)
+
+    def _cancel(self) -> None:
+        if self.exit is None:
+            self.aborted = True
+            if self._task is not None:
+                self._task.cancel()
 
     # -- as a branch of select -------------------------------------------------------------------
 
@@ -145,6 +160,7 @@ class TaskTracker:
         self._closed = False
         self._waiters = Waiters()
         self._group: TaskGroup | None = None
+        self._home: _Home
 
     def spawn(
         self, fn: Callable[..., Awaitable[T]], *args: object, name: str | None = None
@@ -153,9 +169,14 @@ class TaskTracker:
         if self._closed or self._group is None:
             raise TrackerClosed(self.name)
         number, self._spawned = self._spawned, self._spawned + 1
-        handle: TaskHandle[T] = TaskHandle(name or f"{self.name}-{number}")
+        handle: TaskHandle[T] = TaskHandle(name or f"{self.name}-{number}", self._home)
         self._live[number] = handle
-        self._group.start_soon(self._run, number, handle, fn, args, name=handle.name)
+        run = self._run(number, handle, fn, args)
+        task = self._group.create_task(run, name=handle.name)
+        if handle.exit is None:  # an eager loop may have run it already
+            handle._task = task
+            if handle.aborted:
+                task.cancel()
         return handle
 
     async def _run(
@@ -167,19 +188,23 @@ class TaskTracker:
     ) -> None:
         ended: TaskExit[Any] = TaskExit.Aborted()
         try:
-            with handle._scope:
-                if not handle.aborted:
-                    ended = TaskExit.Ok(await fn(*args))
+            if not handle.aborted:
+                ended = TaskExit.Ok(await fn(*args))
         except BaseException as error:
-            ended = classify(error)  # raises what is the process's
-            if has_cancellation(error):  # of the tracker's own scope, which must see it
-                raise
+            case = classify(error)  # raises what is the process's
+            if not isinstance(case, TaskExit.Aborted):  # its words are the backend's
+                ended = case
+            # A cancellation goes on, alone, to the scope that it is of. It may be of none: asyncio
+            # raises it for an await of something else that was cancelled.
+            cancellation = cancellation_in(error)
+            if cancellation is not None and anyio.current_effective_deadline() == -math.inf:
+                raise cancellation from None
         finally:
             self._end(number, handle, ended)
 
     def _end(self, number: int, handle: TaskHandle[Any], ended: TaskExit[Any]) -> None:
         del self._live[number]
-        handle.exit = ended
+        handle.exit, handle._task = ended, None
         self.exits.append(EndedTask(handle.name, ended))
         match ended:
             case TaskExit.Ok() if handle.aborted:
@@ -225,6 +250,7 @@ class TaskTracker:
     async def __aenter__(self) -> TaskTracker:
         if self._group is not None:
             raise RuntimeError(f"Tracker {self.name} is in use: make one for each block")
+        self._home = _Home(threading.get_ident(), loop_here())
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import weakref
@@ -98,6 +99,77 @@ async def test_aborted_before_its_first_step_it_makes_none() -> None:
         handle.abort()
     assert handle.exit == TaskExit.Aborted()
     assert steps == []
+
+
+async def test_a_cancellation_of_its_own_is_the_childs_own_too(anyio_backend: str) -> None:
+    if anyio_backend != "asyncio":
+        pytest.skip("in trio nobody else can cancel what a task waits for")
+    gone = asyncio.get_running_loop().create_future()
+    gone.cancel()
+
+    async def wait_for_it() -> None:
+        await gone
+
+    async with TaskTracker() as tracker:
+        broken, fine = tracker.spawn(wait_for_it), tracker.spawn(double, 4)
+        assert await broken.join() == TaskExit.Aborted()
+        assert await fine.result() == 8
+        with pytest.raises(TaskAborted):
+            await broken.result()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_cleanup_that_fails_is_the_childs_own(whole: bool) -> None:
+    """Both backends then raise a group, of the failure and of the cancellation."""
+
+    async def fail_at_the_end() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise OSError("disk")
+
+    async def work() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(fail_at_the_end)
+            group.start_soon(anyio.sleep_forever)
+            await anyio.sleep_forever()
+
+    with anyio.CancelScope() as scope:
+        async with TaskTracker() as tracker:
+            broken, other = tracker.spawn(work), tracker.spawn(anyio.sleep_forever)
+            await anyio.wait_all_tasks_blocked()
+            if whole:
+                scope.cancel()
+                await anyio.sleep_forever()
+            broken.abort()
+            await broken.join()
+            assert not other.done
+            other.abort()
+    assert scope.cancelled_caught == whole
+    assert isinstance(broken.exit, TaskExit.Errored)
+    assert [str(leaf) for leaf in broken.exit.exc.exceptions] == ["disk"]
+    assert other.exit == TaskExit.Aborted()
+
+
+async def test_aborted_while_it_is_being_spawned_by_an_eager_loop(anyio_backend: str) -> None:
+    if anyio_backend != "asyncio" or not hasattr(asyncio, "eager_task_factory"):
+        pytest.skip("no eager tasks here")
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    steps = []
+
+    async def work() -> None:
+        next(iter(tracker.handles())).abort()
+        steps.append("begun")
+        await checkpoint()
+        steps.append("never")
+
+    try:
+        async with TaskTracker() as tracker:
+            assert await tracker.spawn(work).join() == TaskExit.Aborted()
+            assert await tracker.spawn(double, 1).join() == TaskExit.Ok(2)
+    finally:
+        asyncio.get_running_loop().set_task_factory(None)
+    assert steps == ["begun"]
 
 
 async def test_an_abort_from_another_thread() -> None:
