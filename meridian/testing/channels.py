@@ -96,7 +96,7 @@ async def _check(factory: Callable[[], ChannelAdapter], rounds: int, seed: int) 
     if missing := [name for name in REQUIRED if not kind.can(name)]:
         raise TypeError(f"Expected {kind.__name__} to have {', '.join(missing)} of its own")
     try:
-        await check_texts(adapter)
+        await check_texts(adapter, factory())
     except Problem as error:
         return f"{error}"
     for number in range(seed, seed + rounds):

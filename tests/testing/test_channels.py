@@ -209,6 +209,11 @@ class HasADullRepr(Plain):
         return f"<plain of {self.capacity}>"
 
 
+class HidesItsEnd(Plain):
+    def __repr__(self) -> str:
+        return f"<plain: {len(self.items)} of {self.capacity}>"
+
+
 BROKEN: list[tuple[Callable[[], ChannelAdapter], str]] = [
     (LosesWhatACancelledReceiverTook, r"0 are to be there|are gone|are to be there"),
     (InsertsBeforeItWaits, "refused or cancelled|are to be there"),
@@ -224,6 +229,7 @@ BROKEN: list[tuple[Callable[[], ChannelAdapter], str]] = [
     (ClosesOnlyOnce, "close raised"),
     (DeafAfterTheEnd, "returned None"),
     (HasADullRepr, "does not show how many"),
+    (HidesItsEnd, "does not show that the channel is closed"),
 ]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 # Functions that bear the name of their module: at once, or the module would stand in their place.
 from meridian.foundation.channels.broadcast import broadcast as broadcast
+from meridian.foundation.channels.oneshot import oneshot as oneshot
 from meridian.foundation.channels.watch import watch as watch
 
 if TYPE_CHECKING:
