@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meridian.foundation.sync.async_mutex import *  # noqa: F403
     from meridian.foundation.sync.atomics import *  # noqa: F403
+    from meridian.foundation.sync.chunks import *  # noqa: F403
     from meridian.foundation.sync.cmdqueue import *  # noqa: F403
     from meridian.foundation.sync.condvar import *  # noqa: F403
+    from meridian.foundation.sync.confined import *  # noqa: F403
     from meridian.foundation.sync.counters import *  # noqa: F403
     from meridian.foundation.sync.errors import *  # noqa: F403
     from meridian.foundation.sync.litmus import *  # noqa: F403
@@ -28,17 +30,31 @@ _EXPORTS = {
     "mutex": (
         "Guard",
         "GuardReleased",
+        "LockConsumed",
         "LockOrderViolation",
         "LockTimeout",
+        "LostGuard",
         "Mutex",
+        "MutexStatistics",
         "PoisonError",
         "ReentrantLockError",
     ),
-    "lockdep": ("enable_lockdep", "lockdep_report"),
-    "rwlock": ("RwLock", "UpgradeError"),
-    "condvar": ("Condvar",),
-    "async_mutex": ("AsyncMutex",),
-    "threads": ("ThreadConfined", "par_chunks", "scope"),
+    "lockdep": (
+        "LockCycle",
+        "LockEdge",
+        "LockNode",
+        "LockdepReport",
+        "ThreadState",
+        "disable_lockdep",
+        "enable_lockdep",
+        "lockdep_report",
+    ),
+    "rwlock": ("ReadGuard", "RwLock", "RwLockStatistics", "UpgradeError", "WriteGuard"),
+    "condvar": ("Condvar", "ForeignGuard"),
+    "async_mutex": ("AsyncGuard", "AsyncMutex", "AsyncMutexStatistics"),
+    "threads": ("JoinTimeout", "Scope", "ScopeClosed", "ScopedThread", "scope"),
+    "chunks": ("par_chunks",),
+    "confined": ("ThreadConfined",),
     "atomics": ("AtomicArray", "IllegalOrder", "Order"),
     "counters": ("PipelineMetrics", "ShardedCounter"),
     "litmus": ("NotEnoughCpus", "run_litmus"),
