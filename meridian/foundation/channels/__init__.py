@@ -56,9 +56,12 @@ _EXPORTS = {
     "actor": ("Actor", "ActorDeadlock", "ActorFailed", "Aggregator", "AggregatorHandle"),
     "fanin": (
         "ArchivedReplay",
+        "FrameSource",
         "LiveUplink",
+        "MergedReceiver",
         "PriorityReceiver",
         "PrioritySender",
+        "PriorityStats",
         "TaggedFrame",
         "merge",
         "priority_channel",
