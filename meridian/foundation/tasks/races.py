@@ -4,7 +4,7 @@ A coroutine can be awaited once. What has to be begun once and waited for many t
 a loop of commands) therefore needs a handle of its own, `Once`.
 
 What nobody asks for any more, because its race is lost or its block left, may fail as operations do
-(`EXPECTED`): that is forgotten. A mistake in the program is raised all the same.
+(`EXPECTED`): that is forgotten. A bug is raised all the same, in a group as task groups do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from meridian.foundation.tasks._seconds import checked_seconds
-from meridian.foundation.tasks.exits import TaskExit, classify, has_cancellation
+from meridian.foundation.tasks.exits import TaskExit, classify
 from meridian.foundation.tasks.parking import Waiters, call_at
 from meridian.foundation.tasks.poll_events import PolledAfterCompletion
 from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready, Selectable
@@ -72,14 +72,12 @@ class Once(Generic[T]):
         assert self._group is not None
         scope = self._group.cancel_scope
         scope.cancel()
-        scope.shield = True  # the block's own error is the one that goes on
+        scope.shield = True  # what cancels the block as well must not replace its error
         await self._group.__aexit__(None, None, None)
         self._waiters.call_all()
         if isinstance(self._end, Exception) and _is_bug(self._end):
-            self.taken, bug = True, self._end
-            if error is None:
-                raise bug
-            _tell(error, bug)
+            self.taken = True
+            raise self._end
 
     # -- as a branch of select -------------------------------------------------------------------
 
@@ -108,8 +106,8 @@ async def race(
     """Run all of `fns`; the index and the value of the first that ends, or raises what it raises.
 
     The others are cancelled, and have ended when this returns. A value that one of them returned
-    nevertheless is given to `on_lost`, with its index; so is the winner's when there is nobody to
-    return it to, since the race was cancelled or a loser has raised what is a bug.
+    nevertheless is given to `on_lost`, with its index; so is the winner's when it cannot be
+    returned, because the race was cancelled or a loser has a bug.
     """
     if not fns:
         raise ValueError("Expected at least one function to race")
@@ -128,17 +126,13 @@ async def race(
                 for index, fn in enumerate(fns):
                     group.start_soon(run, index, fn)
             winner, first = ends.pop(0)
-            bugs = [end for _, end in ends if isinstance(end, Exception) and _is_bug(end)]
-            if isinstance(first, Ready) and not bugs:
-                return winner, first.value
-            ends.append((winner, first))
-            error, *others = [*([first] if isinstance(first, Exception) else []), *bugs]
-            _tell(error, *others)
-            raise error
         finally:
             for index, end in reversed(ends):
                 if isinstance(end, Ready) and on_lost is not None:
                     lost.callback(on_lost, index, end.value)
+    if isinstance(first, Ready):
+        return winner, first.value
+    raise first
 
 
 def deadline(seconds: float) -> Selectable[None]:
@@ -179,23 +173,23 @@ class _Deadline:
 
 
 async def _outcome(fn: Callable[..., Awaitable[T]], *args: object) -> Ready[T] | Exception:
-    """What came of it. Raises the cancellation of this task, and what is meant for the process."""
+    """What came of it. Raises the cancellation of this task, and then also what is a bug, since
+    nobody asks for the outcome any more; and at any time what is meant for the process.
+    """
     try:
         return Ready(await fn(*args))
-    except Exception as error:
-        return error
     except BaseException as error:
+        case = classify(error)  # raises what is the process's
+        cancelled = anyio.current_effective_deadline() == -math.inf
+        if isinstance(case, TaskExit.Errored) or (
+            isinstance(case, TaskExit.Panicked) and not cancelled
+        ):
+            return case.exc
+        if cancelled:
+            raise
         # asyncio also raises it for awaiting something else that was cancelled: an end like others
-        if has_cancellation(error) and anyio.current_effective_deadline() > -math.inf:
-            return TaskAborted(getattr(fn, "__qualname__", repr(fn)), str(error))
-        raise
+        return TaskAborted(getattr(fn, "__qualname__", repr(fn)), str(error))
 
 
 def _is_bug(error: Exception) -> bool:
     return isinstance(classify(error), TaskExit.Panicked)
-
-
-def _tell(error: BaseException, *others: Exception) -> None:
-    """Let the one that goes on tell of the others."""
-    for other in others:
-        error.add_note(f"Beside it failed: {other!r}")
