@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 import anyio.lowlevel
@@ -180,7 +181,8 @@ class Waiters:
     __slots__ = ("_next", "_wakes")
 
     def __init__(self) -> None:
-        self._wakes: dict[int, Callable[[], object]] = {}
+        # Ordered: finding the first of a dict takes as long as many have been taken off its front.
+        self._wakes: OrderedDict[int, Callable[[], object]] = OrderedDict()
         self._next = 0
 
     def __len__(self) -> int:
@@ -195,11 +197,11 @@ class Waiters:
     def call_first(self) -> None:
         """Call the one that has waited longest, and forget it."""
         if self._wakes:
-            self._wakes.pop(next(iter(self._wakes)))()
+            self._wakes.popitem(last=False)[1]()
 
     def call_all(self) -> None:
         """Call all that are here now, and forget them."""
-        wakes, self._wakes = self._wakes, {}
+        wakes, self._wakes = self._wakes, OrderedDict()
         for wake in wakes.values():
             wake()
 
