@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import traceback
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ class AsyncMutex(Uncopyable, Generic[T]):
         self._max_hold_s = None if max_hold is None else float(max_hold)
         self._clock = clock
         self._locked = False
-        self._holder: object = None
+        self._holder: weakref.ref[object] | None = None  # weak: its result may be the guard
         self._waiters: deque[Waiter] = deque()
         self._thread: int | None = None
         self._post: Callable[[Callable[[], object]], object] | None = None
@@ -204,7 +205,7 @@ class AsyncMutex(Uncopyable, Generic[T]):
     def _enter(self) -> object:
         self._check_thread()
         task = task_here()
-        if self._holder is task:
+        if self._holder is not None and self._holder() is task:
             raise ReentrantLockError(_LABEL, "this task holds it already")
         return task
 
@@ -228,7 +229,7 @@ class AsyncMutex(Uncopyable, Generic[T]):
 
     def _begin(self, guard: AsyncGuard[T], task: object) -> None:
         self._locked = True
-        self._holder = task
+        self._holder = weakref.ref(task)
         guard._held = True
         if self._max_hold_s is not None:
             guard._since = self._clock.monotonic()
