@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
+from collections.abc import Container
 from typing import Any, Protocol
 
 import msgspec
@@ -46,32 +47,34 @@ _numbers = itertools.count(1)
 
 
 def enlist(thing: Registered, name: str | None, kind: str = "channel") -> str:
-    """List `thing` as long as it lives; the name it got.
+    """List `thing` as long as it lives; its name, which is ``kind-N`` for ``None``.
 
-    ``None`` becomes ``kind-N``. Of two that live at a time under one name the later is ``name#2``.
-    Raises `TypeError` for a name that is no text, `ValueError` for an empty one.
+    Of two that live at a time under one name the later is listed as ``name#2``. Raises `TypeError`
+    for a name that is no text, `ValueError` for an empty one.
     """
     if name is not None and not isinstance(name, str):
         raise TypeError(f"Expected the name of a channel as str, got {type(name).__name__}")
     if name is not None and not name:
         raise ValueError("Expected the name of a channel, got an empty one")
+    name = name or f"{kind}-{next(_numbers)}"
     with _lock:
-        if name is None:
-            name = next(n for i in _numbers if (n := f"{kind}-{i}") not in _channels)
-        elif name in _channels:
-            first = name
-            name = next(n for i in itertools.count(2) if (n := f"{first}#{i}") not in _channels)
-        _channels[name] = thing
+        _channels[_free(name, _channels)] = thing
     return name
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    if name not in taken:
+        return name
+    return next(free for i in itertools.count(2) if (free := f"{name}#{i}") not in taken)
 
 
 def enlist_unbounded(thing: _Auditable) -> None:
     with _lock:
-        _unbounded[thing.name] = thing
+        _unbounded[_free(thing.name, _unbounded)] = thing
 
 
 def channel_registry() -> dict[str, Registered]:
-    """All channels that live now, by name: `statistics`, and what else each can tell."""
+    """All channels that live now, by name, each with its `statistics`."""
     with _lock:
         return dict(_channels.items())
 
