@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from meridian.foundation.tasks.races import *  # noqa: F403
     from meridian.foundation.tasks.readiness import *  # noqa: F403
     from meridian.foundation.tasks.runtime import *  # noqa: F403
+    from meridian.foundation.tasks.runtime_config import *  # noqa: F403
+    from meridian.foundation.tasks.runtime_handles import *  # noqa: F403
+    from meridian.foundation.tasks.runtime_presets import *  # noqa: F403
     from meridian.foundation.tasks.select import *  # noqa: F403
     from meridian.foundation.tasks.session import *  # noqa: F403
     from meridian.foundation.tasks.shutdown import *  # noqa: F403
@@ -55,14 +58,16 @@ _EXPORTS = {
     ),
     "timeouts": ("STATION_FETCH_S", "Elapsed", "with_timeout"),
     "blocking": ("BlockingPool", "BlockingPoolClosed", "BlockingStats", "spawn_blocking"),
-    "runtime": (
-        "Runtime",
-        "RuntimeConfig",
-        "RuntimeStats",
+    "runtime": ("Runtime",),
+    "runtime_config": ("RuntimeConfig", "RuntimeStats"),
+    "runtime_handles": (
+        "JoinTimeout",
+        "RuntimeNotRunning",
+        "RuntimeUsed",
         "ThreadHandle",
-        "housekeeping_runtime",
-        "ingress_runtime",
+        "WouldDeadlock",
     ),
+    "runtime_presets": ("housekeeping_runtime", "ingress_runtime"),
     "lag": ("LagBucket", "LagStats", "LoopLagMonitor"),
     "session": (
         "PassOutcome",
