@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from meridian.foundation.tasks import LoopLagMonitor
 from meridian.foundation.tasks.lag import LagBucket, LagStats
+from meridian.testing.virtual_time import anyio_backend as anyio_backend
+from meridian.testing.virtual_time import virtual_time as virtual_time
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +69,14 @@ def test_memory_is_bounded_whatever_comes() -> None:
     assert len(monitor.histogram()) <= 1400
     assert sys.getsizeof(monitor._buckets) < 100_000
     assert monitor.max == pytest.approx(2**45 / 1e9), "cut off"
+
+
+async def test_a_loop_that_is_never_late(virtual_time: None) -> None:
+    async with LoopLagMonitor() as monitor:
+        await anyio.sleep(60.005)
+    stats = monitor.statistics()
+    assert stats.ticks == 6000
+    assert stats.max_s < 1e-6
 
 
 async def test_a_stall_is_seen_at_its_length() -> None:

@@ -34,6 +34,7 @@ from meridian.foundation.tasks import (
     polled,
 )
 from meridian.testing import VirtualClock
+from meridian.testing.virtual_loop import run_virtual
 
 
 class Cell:
@@ -349,6 +350,15 @@ def test_with_the_system_clock_the_waiting_is_real() -> None:
     executor.spawn(executor.sleep(0.02))
     assert executor.run_until_idle() == []
     assert time.monotonic() - start >= 0.04
+
+
+def test_in_a_loop_of_virtual_time_it_does_not_wait_for_ever() -> None:
+    async def main() -> list[StalledTask]:
+        executor = MiniExecutor(SystemClock())
+        executor.spawn(executor.sleep(0.01), "sleeper")
+        return executor.run_until_idle()
+
+    assert run_virtual(main) == [StalledTask("sleeper", 1, "waiting")]
 
 
 def test_a_dropped_sleep_disarms_its_timer() -> None:

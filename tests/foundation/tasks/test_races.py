@@ -24,6 +24,8 @@ from meridian.foundation.tasks import (
     race,
     select,
 )
+from meridian.testing.virtual_time import anyio_backend as anyio_backend
+from meridian.testing.virtual_time import virtual_time as virtual_time
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +73,32 @@ async def test_it_is_begun_once_and_may_be_waited_for_many_times() -> None:
     assert log == [(1, "command 0"), (1, "command 1"), (1, "command 2"), (0, "catalog")]
     assert operation.steps == ["begun", "ended"]
     assert pickle.loads(pickle.dumps(caught.value)).what == "Once"
+
+
+async def test_a_fetch_goes_on_beside_commands(virtual_time: None) -> None:
+    """A fetch of 200 ms, commands at 60, 120 and 180: it is not begun again by any of them."""
+    log, begun, start = [], [], anyio.current_time()
+
+    async def fetch() -> str:
+        begun.append(anyio.current_time() - start)
+        await anyio.sleep(0.2)
+        return "catalog"
+
+    async with Once(fetch) as catalog:
+        commands = [deadline(at_s) for at_s in (0.06, 0.12, 0.18, 0.24)]
+        while commands:
+            index, value = await select(commands[0], None if catalog.taken else catalog)
+            log.append((round(anyio.current_time() - start, 3), value or "command"))
+            if index == 0:
+                commands.pop(0)
+    assert log == [
+        (0.06, "command"),
+        (0.12, "command"),
+        (0.18, "command"),
+        (0.2, "catalog"),
+        (0.24, "command"),
+    ]
+    assert begun == [0]
 
 
 async def test_left_early_it_is_cancelled_and_awaited() -> None:
@@ -420,6 +448,19 @@ async def test_one_deadline_over_many_selects() -> None:
             taken += 1
     assert anyio.current_time() >= start + 0.05
     assert taken <= 50
+
+
+async def test_deadlines_pass_in_their_order(virtual_time: None) -> None:
+    start, seen = anyio.current_time(), []
+
+    async def wait(seconds: float) -> None:
+        await select(deadline(seconds), CancellationToken())
+        seen.append(anyio.current_time() - start)
+
+    async with anyio.create_task_group() as group:
+        for seconds in (3600, 0.5, 7, 0.001, 86_400 * 365):
+            group.start_soon(wait, seconds)
+    assert seen == pytest.approx([0.001, 0.5, 7, 3600, 86_400 * 365])
 
 
 async def test_several_wait_for_a_deadline_and_no_timer_is_left() -> None:

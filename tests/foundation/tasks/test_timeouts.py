@@ -15,6 +15,8 @@ from anyio.lowlevel import checkpoint
 
 from meridian.errors import MeridianError
 from meridian.foundation.tasks import STATION_FETCH_S, Elapsed, with_timeout
+from meridian.testing.virtual_time import anyio_backend as anyio_backend
+from meridian.testing.virtual_time import virtual_time as virtual_time
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +52,24 @@ async def test_too_late_is_elapsed_after_the_cleanup() -> None:
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (copy.seconds, str(copy)) == (0.01, str(caught.value))
     await checkpoint()
+
+
+async def test_a_station_has_its_time_to_the_moment(virtual_time: None) -> None:
+    began = anyio.current_time()
+
+    async def fetch(seconds: float) -> float:
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(2)  # to hang up
+        return seconds
+
+    assert await with_timeout(STATION_FETCH_S, fetch, 2.9) == 2.9
+    assert anyio.current_time() - began == pytest.approx(4.9)
+    with pytest.raises(Elapsed, match="within 5 s"):
+        await with_timeout(STATION_FETCH_S, fetch, 3600)
+    assert anyio.current_time() - began == pytest.approx(4.9 + 5 + 2)
 
 
 async def test_what_comes_all_the_same_is_not_thrown_away() -> None:
