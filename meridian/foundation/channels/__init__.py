@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meridian.foundation.channels.config import *  # noqa: F403
     from meridian.foundation.channels.errors import *  # noqa: F403
     from meridian.foundation.channels.fanin import *  # noqa: F403
+    from meridian.foundation.channels.frame_actor import *  # noqa: F403
     from meridian.foundation.channels.ingress import *  # noqa: F403
     from meridian.foundation.channels.mpsc import *  # noqa: F403
     from meridian.foundation.channels.oneshot import *  # noqa: F403
@@ -53,7 +54,8 @@ _EXPORTS = {
     "oneshot": ("OneReceiver", "OneSender", "oneshot"),
     "broadcast": ("BroadcastReceiver", "BroadcastSender", "BroadcastStats", "broadcast"),
     "watch": ("WatchReceiver", "WatchSender", "WatchStats", "watch"),
-    "actor": ("Actor", "ActorDeadlock", "ActorFailed", "Aggregator", "AggregatorHandle"),
+    "actor": ("Actor", "ActorDeadlock", "ActorFailed", "ActorHandle", "ActorStats"),
+    "frame_actor": ("Aggregator", "AggregatorHandle"),
     "fanin": (
         "ArchivedReplay",
         "FrameSource",
