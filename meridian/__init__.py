@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _KERNELS = {
     "database": ("meridian.database.storage._kernels",),
     "foundation": ("meridian.foundation.sync._kernels", "meridian.foundation.channels._kernels"),
+    "orbital": ("meridian.orbital._kernels",),
 }
 
 

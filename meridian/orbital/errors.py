@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from meridian.errors import MeridianError
 
 __all__ = [
@@ -22,8 +24,12 @@ class TleError(MeridianError, ValueError):
 
     Fields: `line` (1 or 2, the line of the set), `column` (first column, counted from 1 as the
     format's own description does), `row` (line of the file, from 1), each ``None`` where it has
-    no meaning; `found` and `expected`.
+    no meaning; `found` and `expected`. `kind` sorts errors for those who count them: ``length``,
+    ``line number``, ``columns``, ``checksum``, ``catalogue number``, ``range``, ``stray lines`` or
+    ``file``; `detail` is the message.
     """
+
+    _kind: ClassVar[str] = "range"
 
     def __init__(
         self,
@@ -50,9 +56,19 @@ class TleError(MeridianError, ValueError):
         shown = found if isinstance(found, int) else repr(found)
         super().__init__(f"{place[0].upper()}{place[1:]}: found {shown}, expected {expected}")
 
+    @property
+    def kind(self) -> str:
+        return self._kind
+
+    @property
+    def detail(self) -> str:
+        return str(self)
+
 
 class BadLineLength(TleError):
     """A line without exactly 69 columns."""
+
+    _kind = "length"
 
     def __init__(self, line: int, found: int, row: int | None = None) -> None:
         super().__init__("length", found, "69 columns", line=line, row=row)
@@ -61,9 +77,17 @@ class BadLineLength(TleError):
 class BadColumns(TleError):
     """A field that does not hold what its columns are for."""
 
+    @property
+    def kind(self) -> str:
+        if self.what == "line number":
+            return "line number"
+        return "columns" if isinstance(self.found, str) else "range"  # a number that could be read
+
 
 class BadChecksum(TleError):
     """The last digit is not the sum of the digits before it, minus signs counting one, mod 10."""
+
+    _kind = "checksum"
 
     def __init__(self, line: int, found: str, expected: int, row: int | None = None) -> None:
         super().__init__("checksum", found, expected, line=line, column=69, row=row)
@@ -71,6 +95,8 @@ class BadChecksum(TleError):
 
 class CatalogNumberMismatch(TleError):
     """The two lines of a set belong to different objects."""
+
+    _kind = "catalogue number"
 
     def __init__(self, found: int, expected: int, row: int | None = None) -> None:
         super().__init__(
@@ -85,6 +111,8 @@ class ElementOutOfRange(TleError):
 class StrayLines(TleError):
     """Lines of a file, `row` to `last_row`, that belong to no complete element set."""
 
+    _kind = "stray lines"
+
     def __init__(self, row: int, last_row: int, found: str) -> None:
         self.last_row = last_row
         what = "stray line" if row == last_row else f"stray lines up to row {last_row}"
@@ -93,6 +121,8 @@ class StrayLines(TleError):
 
 class BadTleFile(TleError):
     """A catalogue file that cannot be decompressed."""
+
+    _kind = "file"
 
     def __init__(self, path: str, reason: str) -> None:
         self.path = path

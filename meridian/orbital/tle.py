@@ -200,7 +200,13 @@ class TleRecord(msgspec.Struct, frozen=True):
 
 
 def validate_tle(line_1: str, line_2: str) -> None:
-    """Raise the `TleError` for the first thing wrong with two lines."""
+    """Raise the `TleError` for the first thing wrong with two lines; its `kind` says what.
+
+    Looked at in this order: length, line number and columns, checksum, whether both lines have the
+    same catalogue number, and the ranges of the elements: inclination 0 to 180 degrees, other
+    angles up to 360, mean motion above 0, day of the year 1 to below 367. The eccentricity has an
+    implied decimal point before it, so it is below 1 as it stands.
+    """
     parse_lines(line_1, line_2)
 
 

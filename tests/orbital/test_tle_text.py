@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -248,6 +250,42 @@ def test_what_is_wrong_is_said(
         assert (error.line, error.column, error.row) == (line, column, None)
         assert message in str(error)
         assert f"TLE line {line}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        ((VANGUARD[0][:68], VANGUARD[1]), "length"),
+        ((VANGUARD[0], VANGUARD[1] + "0"), "length"),
+        ((VANGUARD[1], VANGUARD[0]), "line number"),
+        ((VANGUARD[0], VANGUARD[0]), "line number"),
+        ((VANGUARD[0][:68] + "4", VANGUARD[1]), "checksum"),
+        (replaced(2, 3, "00006"), "catalogue number"),
+        (replaced(2, 27, "18 9667"), "columns"),
+        (replaced(2, 9, "180.0001"), "range"),
+        (replaced(2, 9, "999.0000"), "range"),
+        (replaced(2, 35, "360.0001"), "range"),
+        (replaced(2, 44, "360.0001"), "range"),
+        (replaced(2, 53, " 0.00000000"), "range"),
+        (replaced(1, 21, "367.00000000"), "range"),
+    ],
+)
+def test_each_error_has_its_kind(lines: tuple[str, str], kind: str) -> None:
+    with pytest.raises(tle.TleError) as caught:
+        tle.validate_tle(*lines)
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert (error.kind, error.detail) == (kind, str(caught.value))
+
+
+def test_errors_of_files_and_values_have_their_kinds() -> None:
+    assert tle.StrayLines(3, 4, "?").kind == "stray lines"
+    assert tle.BadTleFile("a.tle.gz", "cut short").kind == "file"
+    assert tle.ElementOutOfRange("norad_id", -1, "0 or more").kind == "range"
+
+
+def test_the_greatest_elements_are_valid() -> None:
+    for place, text in ((9, "180.0000"), (18, "360.0000"), (27, "9999999"), (53, "99.99999999")):
+        tle.validate_tle(*replaced(2, place, text))
 
 
 def test_lines_must_be_text() -> None:
