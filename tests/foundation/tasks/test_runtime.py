@@ -310,18 +310,17 @@ def stack_kib():
 async def here():
     return stack_kib()
 
-with ingress_runtime({backend!r}) as runtime:
+with ingress_runtime() as runtime:
     print(runtime.block_on(here), runtime.spawn_blocking(stack_kib).result())
 print(threading.stack_size())
 """
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "pthread_getattr_np"), reason="asks glibc")
-def test_stacks_have_the_size_asked_for(anyio_backend: str) -> None:
+def test_stacks_have_the_size_asked_for() -> None:
     """In a process of its own: glibc keeps the stacks of threads that ended, and may give a larger
     one."""
-    program = STACKS.format(backend=anyio_backend)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", STACKS], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("2048 2048\n0\n", "")
 
 
