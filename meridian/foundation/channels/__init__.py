@@ -68,7 +68,7 @@ _EXPORTS = {
         "merge",
         "priority_channel",
     ),
-    "router": ("DuplicateSource", "Router", "RouterHandle", "UnknownSource"),
+    "router": ("DuplicateSource", "Router", "RouterHandle", "RouterStats", "UnknownSource"),
     "policies": ("DropCounter", "forward_or_drop"),
     "spsc": ("RingClosed", "RingCorrupt", "RingMismatch", "SpscRing"),
     "ingress": ("CommandIngress",),
