@@ -276,6 +276,30 @@ async def test_settle_sees_timers_that_are_due_and_posts_of_callbacks() -> None:
 
 
 @pytest.mark.anyio
+async def test_settle_sees_what_is_on_its_way_through_a_socket() -> None:
+    seen = []
+    left, right = socket.socketpair()
+    async with (
+        await anyio.abc.SocketStream.from_socket(left) as a,
+        await anyio.abc.SocketStream.from_socket(right) as b,
+        anyio.create_task_group() as group,
+    ):
+
+        async def play(stream: anyio.abc.SocketStream) -> None:
+            while len(seen) < 20:
+                seen.append(await stream.receive())
+                await stream.send(b"ball")
+
+        group.start_soon(play, a)
+        group.start_soon(play, b)
+        await settle()
+        await a.send(b"serve")
+        await settle()
+        assert len(seen) in (20, 21), "the other may have been waiting"
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
 async def test_several_settle_at_once() -> None:
     done = []
 

@@ -66,8 +66,9 @@ async def test_the_lesson_run() -> None:
 
 
 async def test_completed() -> None:
-    flushed = Flushed()
-    assert await manage_pass(a_pass(flushed), 30, CancellationToken()) is PassOutcome.COMPLETED
+    flushed, token = Flushed(), CancellationToken()
+    assert await manage_pass(a_pass(flushed), 30, token) is PassOutcome.COMPLETED
+    assert token._waiters == {}, "a token that outlives a thousand passes keeps nothing of them"
     assert flushed.one.outcome is PassOutcome.COMPLETED
     assert (flushed.one.frames, flushed.one.elapsed_s) == (100, pytest.approx(5))
 

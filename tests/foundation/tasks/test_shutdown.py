@@ -217,7 +217,7 @@ async def test_the_stuck_loop_does_not_take_the_grace() -> None:
     async with TaskTracker() as tracker:
         running = _Jumper()
         tracker.spawn(hog, name="hog")
-        tracker.spawn(anyio.sleep_forever, name="obeys")
+        tracker.spawn(ends_late_when_aborted, 0.5, name="obeys")
         await settle()
         report = await ShutdownCoordinator(tracker, token).shutdown()
     assert report.aborted == ("obeys",)
