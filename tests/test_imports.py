@@ -16,7 +16,10 @@ LIGHT = [
     "meridian.orbital",
     "meridian.testing",
     "meridian.foundation",
+    "meridian.foundation.channels",
     "meridian.foundation.profiling",
+    "meridian.foundation.sync",
+    "meridian.foundation.tasks",
     "meridian.database",
     "meridian.database.storage",
     "meridian.academy",
@@ -61,3 +64,5 @@ def test_warming_up_an_unknown_track_names_the_known_ones() -> None:
 
     with pytest.raises(ValueError, match="No kernels in 'databse'; tracks with kernels: database"):
         meridian.warmup("databse")
+    with pytest.raises(ValueError, match="tracks with kernels: database, foundation, orbital"):
+        meridian.warmup("pipelines")

@@ -66,7 +66,8 @@ class SpscRing:
     popped nothing. `push` and `pop` never wait: how to, an application knows best.
 
     Raises `ValueError` for a capacity that is no int of at least 1 or a dtype that cannot be
-    copied as bytes, `RingMismatch` for a name that is taken by something else.
+    copied as bytes, `RingMismatch` for a name that is taken by something else, `OSError` where
+    there is not so much shared memory.
     """
 
     def __init__(

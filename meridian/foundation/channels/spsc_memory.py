@@ -6,6 +6,7 @@ last, so whoever attaches meanwhile waits for it, for a second at most.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -66,7 +67,7 @@ class RingMemory:
             return
         found = _read_header(self._segment)
         if found[:3] != (capacity, dtype.itemsize, _digest(dtype)):
-            self._segment.close()
+            _unmap(self._segment)
             wanted = _text(capacity, dtype.itemsize, _name(dtype))
             raise RingMismatch(name, wanted, _text(found[0], found[1], found[3]))
         self._use(_bytes(self._segment), size)
@@ -82,7 +83,8 @@ class RingMemory:
             return
         self._use(np.zeros(0, np.uint8), 0)
         if self.creator_pid == os.getpid():
-            segment.unlink()
+            with contextlib.suppress(FileNotFoundError):  # somebody else removed it
+                segment.unlink()
         _unmap(segment)
 
     def abandon(self, what: str) -> None:
@@ -109,10 +111,8 @@ class RingMemory:
 def _create_or_attach(name: str, size: int) -> tuple[SharedMemory, bool]:
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        try:
-            return SharedMemory(name, create=True, size=size), True
-        except FileExistsError:
-            pass
+        with contextlib.suppress(FileExistsError):
+            return _create(name, size), True
         found = "something else"
         try:
             segment = _attach(name)
@@ -127,6 +127,27 @@ def _create_or_attach(name: str, size: int) -> tuple[SharedMemory, bool]:
         if time.monotonic() > deadline:
             raise RingMismatch(name, "a ring", found)
         time.sleep(0.001)
+
+
+def _create(name: str, size: int) -> SharedMemory:
+    """A new segment whose memory is there. Raises `OSError` where it is not.
+
+    Linux gives a page of shared memory when it is first written to, and answers with SIGBUS when
+    there is none left.
+    """
+    segment = SharedMemory(name, create=True, size=size)
+    path = f"/dev/shm/{name}"
+    if os.path.exists(path):
+        file = os.open(path, os.O_RDWR)
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError:
+            segment.close()
+            segment.unlink()
+            raise
+        finally:
+            os.close(file)
+    return segment
 
 
 def _attach(name: str) -> SharedMemory:
