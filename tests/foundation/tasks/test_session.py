@@ -132,6 +132,20 @@ async def test_a_coroutine_that_is_dropped_is_flushed() -> None:
     assert flushed.one.outcome is PassOutcome.CANCELLED
 
 
+def test_a_coroutine_whose_loop_has_gone_is_flushed(virtual_time: None) -> None:
+    """Its cancel scopes object that no loop runs; what was received is put down all the same."""
+    flushed = Flushed()
+    coroutine = manage_pass(a_pass(flushed), 30, CancellationToken())
+
+    async def main() -> None:
+        coroutine.send(None)
+
+    anyio.run(main)  # asyncio: trio does not let go of a scope that was left open
+    with pytest.raises(RuntimeError):
+        coroutine.close()
+    assert len(flushed) == 1
+
+
 async def test_a_token_thrown_before_leaves_no_frame() -> None:
     flushed, token = Flushed(), CancellationToken()
     token.cancel()

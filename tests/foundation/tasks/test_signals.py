@@ -206,6 +206,10 @@ async def test_a_later_service_takes_over_from_one_that_has_ended(
         signal.raise_signal(signal.SIGTERM)
         assert second.is_cancelled
     assert second.reason == "signal SIGTERM"
+    async with anyio.create_task_group() as group:
+        await group.start(signal_monitor, CancellationToken())
+        group.cancel_scope.cancel()
+    assert handlers() == [signal.SIG_DFL, signal.default_int_handler], "not an ended service's"
 
 
 @pytest.mark.anyio
