@@ -493,6 +493,14 @@ def test_no_join_hangs_however_it_races_with_the_end(anyio_backend: str) -> None
         assert not started._thread.is_alive()
 
 
+def test_a_task_that_came_too_late_to_begin_has_ended(rt: Runtime) -> None:
+    """The loop ends between the two steps of `spawn`."""
+    handle = rt._expect(double, "late")
+    rt.shutdown(LONG_S)
+    rt._launch(handle, double, (1,))
+    assert handle.join(0) == TaskExit.Aborted("the runtime is shut down")
+
+
 def test_its_own_loop_may_not_wait_for_itself(rt: Runtime) -> None:
     other = rt.spawn(anyio.sleep_forever)
 
