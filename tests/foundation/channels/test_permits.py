@@ -30,6 +30,22 @@ async def test_permits_and_items_together_never_exceed_the_capacity() -> None:
         assert rx.statistics().max_used == 3
 
 
+async def test_a_permit_counts_in_the_middle_of_a_run_of_sends() -> None:
+    tx, rx = channel(4)
+    async with tx, rx:
+        for i in range(4):
+            await tx.send(i)
+        assert len(await rx.recv_many()) == 4
+        await tx.send(4)
+        permit = await tx.reserve()
+        await tx.send(5)
+        await tx.send(6)
+        with pytest.raises(Full):
+            tx.try_send(7)
+        permit.send(8)
+        assert await rx.recv_many() == [4, 5, 6, 8]
+
+
 @pytest.mark.parametrize("how", ["close", "with", "drop", "cycle"])
 async def test_a_permit_that_is_not_used_gives_its_place_to_who_waits(how: str) -> None:
     tx, rx = channel(1)
