@@ -70,7 +70,7 @@ _EXPORTS = {
     ),
     "router": ("DuplicateSource", "Router", "RouterHandle", "RouterStats", "UnknownSource"),
     "policies": ("DropCounter", "forward_or_drop"),
-    "spsc": ("RingClosed", "RingCorrupt", "RingMismatch", "SpscRing"),
+    "spsc": ("RingClosed", "RingCorrupt", "RingMismatch", "RingStats", "SpscRing"),
     "ingress": ("CommandIngress",),
     "adapters": ("feed_from_broker",),
     "config": ("ControlPlaneConfig",),

@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -25,7 +26,7 @@ from meridian.foundation.channels.spsc_memory import RingMemory, RingMismatch
 from meridian.foundation.sync.atomics import Order, compare_exchange, load
 from meridian.foundation.sync.errors import WrongThread
 
-__all__ = ["RingClosed", "RingCorrupt", "RingMismatch", "SpscRing"]
+__all__ = ["RingClosed", "RingCorrupt", "RingMismatch", "RingStats", "SpscRing"]
 
 _here = threading.get_ident
 
@@ -50,6 +51,16 @@ class RingCorrupt(MeridianError, RuntimeError):
             f"Ring {name} is corrupt: {head} records pushed and {tail} popped "
             f"cannot be in a ring of {capacity}"
         )
+
+
+@dataclass(slots=True, frozen=True)
+class RingStats:
+    """What went through a ring since it was made, in records; `pushed` - `popped` lie in it."""
+
+    pushed: int
+    popped: int
+    lost: int
+    capacity: int
 
 
 class SpscRing:
@@ -145,6 +156,12 @@ class SpscRing:
     def lost(self) -> int:
         """How many records found no room, since the ring was made."""
         return int(self._words()[_kernels.LOST])
+
+    def statistics(self) -> RingStats:
+        """The counts, from any thread; while both ends run, of one moment after another."""
+        words = self._words()
+        popped = int(words[_kernels.TAIL])
+        return RingStats(int(words[_kernels.HEAD]), popped, self.lost, self.capacity)
 
     def __repr__(self) -> str:
         state = f"{len(self)} of {self.capacity}" if self._open else "closed"

@@ -62,7 +62,8 @@ dtypes = st.sampled_from(
 def test_against_a_deque(
     steps: list[tuple[bool, int]], capacity: int, dtype: Any, twins: bool
 ) -> None:
-    ring, model, lost = SpscRing(dtype, capacity), deque[bytes](), 0
+    ring, model = SpscRing(dtype, capacity), deque[bytes]()
+    offered = popped = lost = 0
     assert capacity <= ring.capacity < 2 * capacity
     rng = np.random.default_rng(len(steps))
     with pytest.MonkeyPatch.context() as patch:
@@ -75,17 +76,22 @@ def test_against_a_deque(
                 room = ring.capacity - len(model)
                 assert ring.push(batch) == min(count, room)
                 model.extend(record.tobytes() for record in batch[:room])
+                offered += count
                 lost += max(count - room, 0)
             else:
                 out = batch.copy()
                 taken = ring.pop(out)
                 assert taken == min(count, len(model))
+                popped += taken
                 assert [record.tobytes() for record in out[:taken]] == [
                     model.popleft() for _ in range(taken)
                 ]
                 assert out[taken:].tobytes() == batch[taken:].tobytes()  # left as it was
             assert (len(ring), ring.free) == (len(model), ring.capacity - len(model))
-            assert ring.lost == lost
+            stats = ring.statistics()
+            assert stats.pushed - stats.popped == len(model)
+            assert (stats.pushed + lost, stats.popped) == (offered, popped)
+            assert ring.lost == stats.lost == lost
 
 
 def test_arrays_with_gaps_are_pushed_whole() -> None:
@@ -136,6 +142,7 @@ def test_closing() -> None:
         lambda: len(ring),
         lambda: ring.lost,
         lambda: ring.free,
+        lambda: ring.statistics(),
     ):
         with pytest.raises(RingClosed, match="closed here"):
             use()
