@@ -187,7 +187,7 @@ class Mutex(Uncopyable, Generic[T]):
         if not self._acquire(False):
             if not may_wait:
                 return None
-            if limit == 0 or not self._wait(thread, limit):
+            if not self._wait(thread, limit):
                 raise LockTimeout(self._label, limit)
         if self._flaw is not None and (self._consumed or not poisoned):
             cause = self._flaw

@@ -15,9 +15,11 @@ import pytest
 import structlog
 from anyio.lowlevel import checkpoint
 
+from meridian.foundation.sync import async_mutex
 from meridian.foundation.sync.async_mutex import AsyncGuard, AsyncMutex
 from meridian.foundation.sync.errors import WrongThread
 from meridian.foundation.sync.lock_errors import GuardReleased, LostGuard, ReentrantLockError
+from meridian.foundation.tasks.parking import loop_here
 from meridian.testing import VirtualClock
 
 pytestmark = pytest.mark.anyio
@@ -316,6 +318,48 @@ async def test_a_lost_guard_lets_the_next_in_from_any_thread() -> None:
                 while mutex.statistics().waiting:
                     await checkpoint()
         assert await is_free(mutex)
+
+
+async def test_nobody_overtakes_while_a_lost_lock_is_handed_on() -> None:
+    mutex = AsyncMutex(0)
+    kept: list[AsyncGuard[int] | None] = [mutex.try_lock()]
+    order: list[str] = []
+
+    async def take() -> None:
+        async with mutex.lock():
+            order.append("in line")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take)
+        await settle()
+        with pytest.warns(LostGuard):
+            kept.clear()
+        async with mutex.lock():
+            order.append("late")
+    assert order == ["in line", "late"]
+    assert await is_free(mutex)
+
+
+async def test_a_guard_that_is_lost_just_before_a_task_lines_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mutex = AsyncMutex(0)
+    kept: list[AsyncGuard[int] | None] = []
+
+    async def hold() -> None:
+        kept.append(mutex.try_lock())
+
+    def lose_and_go_on() -> Any:
+        kept.clear()
+        return loop_here()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold)
+    monkeypatch.setattr(async_mutex, "loop_here", lose_and_go_on)
+    with pytest.warns(LostGuard), anyio.fail_after(30):
+        async with mutex.lock():
+            pass
+    assert await is_free(mutex)
 
 
 def test_a_guard_lost_when_the_loop_has_ended(anyio_backend: str) -> None:
