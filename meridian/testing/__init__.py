@@ -1,15 +1,20 @@
 """Tools for tests, notebooks and the grader: a clock that stands still, a file system that fails,
 a scheduler that tries every interleaving, a check that every channel has to pass.
 
-No shipped system imports this package.
+No shipped system imports this package. Names are loaded when first used: a worker that needs one
+tool need not have what the others are built on.
 """
 
 from __future__ import annotations
 
-from meridian.testing.channels import ChannelAdapter, Item, check_channel
-from meridian.testing.clock import VirtualClock
-from meridian.testing.faulty import FaultyFileSystem
-from meridian.testing.interleave import explore, replay
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meridian.testing.channels import ChannelAdapter, Item, check_channel
+    from meridian.testing.clock import VirtualClock
+    from meridian.testing.faulty import FaultyFileSystem
+    from meridian.testing.interleave import explore, replay
 
 __all__ = [
     "ChannelAdapter",
@@ -20,3 +25,23 @@ __all__ = [
     "explore",
     "replay",
 ]
+
+_EXPORTS = {
+    "channels": ("ChannelAdapter", "Item", "check_channel"),
+    "clock": ("VirtualClock",),
+    "faulty": ("FaultyFileSystem",),
+    "interleave": ("explore", "replay"),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
