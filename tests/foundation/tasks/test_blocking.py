@@ -171,6 +171,20 @@ async def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await pool.run(abs, -number) == number
 
 
+async def test_a_job_that_comes_as_its_thread_gives_up_waiting_is_done(pool: BlockingPool) -> None:
+    class Late(threading.Condition):
+        """Tells the thread that nothing came, though it has been told of a job just then."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            super().wait(timeout)
+            return False
+
+    pool._work = Late(pool._lock)
+    with anyio.fail_after(PATIENCE_S):
+        for number in range(20):
+            assert await pool.run(abs, -number) == number
+
+
 # -- cancellation ----------------------------------------------------------------------------------
 
 
@@ -554,7 +568,7 @@ def test_the_job_and_its_result_are_not_kept(pool: BlockingPool) -> None:
         return reference
 
     reference = anyio.run(main)
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + blocking._IDLE_S / 2  # before the thread ends, and lets go of all
     while reference() is not None and time.monotonic() < deadline:
         time.sleep(0.001)
     assert reference() is None, "without the garbage collector"
