@@ -180,7 +180,7 @@ class AtomicArray:
         return raised
 
     def _at(self, i: int) -> int:
-        at = check_word(i)
-        if not 0 <= at < self._n:
-            raise IndexError(f"Index {at} is outside an array of {self._n} cells")
-        return at * self._step
+        at = i if type(i) is int else check_word(i)
+        if 0 <= at < self._n:
+            return at * self._step
+        raise IndexError(f"Index {at} is outside an array of {self._n} cells")
