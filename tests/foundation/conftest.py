@@ -1,10 +1,6 @@
-"""Everything asynchronous is tested on both event loops."""
+"""Everything asynchronous is tested on both event loops, in real or in virtual time."""
 
 from __future__ import annotations
 
-import pytest
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+from meridian.testing.virtual_time import anyio_backend as anyio_backend
+from meridian.testing.virtual_time import virtual_time as virtual_time
