@@ -208,7 +208,7 @@ def ring_sides(records_a_batch: int) -> Callable[[int], tuple[Side, Side]]:
             for _ in range(items // records_a_batch):
                 left = batch
                 while left.size:
-                    left = left[ring.push(left) :]
+                    left = left[ring.push(left[: ring.free]) :]
 
         thread = threading.Thread(target=produce)
         thread.start()
