@@ -111,18 +111,31 @@ class Buffer(LoopBound, Generic[T]):
         self.limit = self.taker = 0
         if self.weigh is None and not self.offers and self.thread > 0:
             self.taker = self.thread
-            if self.receiving and not len(self.takers):
+            if self.receiving and not self.takers:
                 free = min(self.max_used, self.capacity - self.kept)
                 self.limit = self.sent - len(self.items) + free
 
+    def put_plain(self, item: T) -> bool:
+        """Put in an item of weight 1 where there is room and nobody waits; whether that was so.
+
+        The plain case once more, where only the budget was at its end, or `limit` behind.
+        """
+        items = self.items
+        most = self.capacity - self.kept
+        if not self.limit or len(items) >= most or type(item) not in self.plain:
+            return False
+        items.append(item)
+        self.sent += 1
+        used = len(items)
+        if used > self.max_used:
+            self.max_used = used
+        self.limit = self.sent - used + min(self.max_used, most)
+        return True
+
     def put(self, item: T, weight: int) -> None:
-        if type(item) not in self.plain:
-            self._sort(item)
-        self.items.append(item)
-        if self.weigh is not None:
-            self.weights.append(weight)
-            self.weight += weight
-        self._counted(weight)
+        """Put in an item that fits."""
+        self._insert(item, weight)
+        self.settle()
 
     def put_many(self, items: list[T]) -> None:
         """Put in items that weigh 1 each, and fit."""
@@ -130,14 +143,25 @@ class Buffer(LoopBound, Generic[T]):
             for item in items:
                 self._sort(item)
         self.items.extend(items)
-        self._counted(len(items))
-
-    def _counted(self, weight: int) -> None:
-        self.sent += weight
-        if self.used > self.max_used:
-            self.max_used = self.used
-        self.takers.call_first()
+        self._count(len(items))
         self.settle()
+
+    def _insert(self, item: T, weight: int) -> None:
+        if type(item) not in self.plain:
+            self._sort(item)
+        self.items.append(item)
+        if self.weigh is not None:
+            self.weights.append(weight)
+            self.weight += weight
+        self._count(weight)
+
+    def _count(self, weight: int) -> None:
+        self.sent += weight
+        used = len(self.items) if self.weigh is None else self.weight
+        if used > self.max_used:
+            self.max_used = used
+        if self.takers:
+            self.takers.call_first()
 
     def _sort(self, item: T) -> None:
         """Freeze an array, and remember the type of anything else."""
@@ -179,7 +203,7 @@ class Buffer(LoopBound, Generic[T]):
             if offer.keeps:
                 self.kept += offer.weight
             else:
-                self.put(offer.item, offer.weight)
+                self._insert(offer.item, offer.weight)
         self.settle()
 
     def refuse(self, offer: Offer[T]) -> None:
@@ -315,7 +339,7 @@ class Buffer(LoopBound, Generic[T]):
 
     @property
     def is_awaited(self) -> bool:
-        return bool(self.offers or len(self.takers) or len(self.leavers))
+        return bool(self.offers or self.takers or self.leavers)
 
     # -- what others may read --------------------------------------------------------------------
 

@@ -36,8 +36,8 @@ class Receiver(Generic[T]):
         buffer = self._buffer
         if buffer.taker == _here() and buffer.items:
             budget = buffer.budget
-            if budget.left > 1:
-                budget.left -= 1
+            if (left := budget.left) > 1:
+                budget.left = left - 1
                 return buffer.items.popleft()
         if await self._ready():
             return buffer.take()
@@ -73,8 +73,8 @@ class Receiver(Generic[T]):
         buffer = self._buffer
         if buffer.taker == _here() and buffer.items:
             budget = buffer.budget
-            if budget.left > 1:
-                budget.left -= 1
+            if (left := budget.left) > 1:
+                budget.left = left - 1
                 return buffer.items.popleft()
         if await self._ready():
             return buffer.take()

@@ -56,8 +56,8 @@ class Sender(Generic[T]):
         sent = buffer.sent
         if sent < buffer.limit and buffer.thread == _here() and type(item) in buffer.plain:
             budget = buffer.budget
-            if budget.left > 1:
-                budget.left -= 1
+            if (left := budget.left) > 1:
+                budget.left = left - 1
                 buffer.sent = sent + 1
                 buffer.items.append(item)
                 return
@@ -90,7 +90,8 @@ class Sender(Generic[T]):
         await buffer.begin()
         parts = Parts(buffer, item, self._split)
         with anyio.move_on_after(seconds):
-            await self._put(parts)
+            for part, weight in parts:
+                await self._put_part(part, weight, parts.rest)
             return
         raise buffer.late(parts.rest, parts.weight, seconds)
 
@@ -116,7 +117,7 @@ class Sender(Generic[T]):
                 if len(fitting) < len(chunk):  # the iterator itself used the channel
                     pending = itertools.chain(chunk[len(fitting) :], pending)
             for item in pending:
-                await self._put(Parts(buffer, item, self._split))
+                await self._put(item)
                 count += 1
                 break
             else:
@@ -221,20 +222,28 @@ class Sender(Generic[T]):
         buffer.enter()
         if buffer.budget.spend():
             await buffer.budget.turn()
-        if buffer.weigh is None and self._open and buffer.receiving and buffer.admits(1):
-            buffer.put(item, 1)
-        else:
-            await self._put(Parts(buffer, item, self._split))
+        if not (self._open and buffer.put_plain(item)):
+            await self._put(item)
 
-    async def _put(self, parts: Parts[T]) -> None:
+    async def _put(self, item: T) -> None:
+        """Put `item` in, in parts where it has to be, as soon as there is room."""
         buffer = self._buffer
-        for part, weight in parts:
-            if self.is_closed:
-                raise buffer.refused(parts.rest, weight)
-            if buffer.admits(weight):
-                buffer.put(part, weight)
-                continue
-            offer = Offer(part, weight, Waiter())
-            await buffer.wait_for_room(offer)
-            if offer.closed:
-                raise SendClosed(buffer.name, parts.rest)
+        if buffer.weigh is None:
+            await self._put_part(item, 1, item)
+        else:
+            parts = Parts(buffer, item, self._split)
+            for part, weight in parts:
+                await self._put_part(part, weight, parts.rest)
+
+    async def _put_part(self, part: T, weight: int, rest: T) -> None:
+        """`rest` is what is not in where that fails."""
+        buffer = self._buffer
+        if self.is_closed:
+            raise buffer.refused(rest, weight)
+        if buffer.admits(weight):
+            buffer.put(part, weight)
+            return
+        offer = Offer(part, weight, Waiter())
+        await buffer.wait_for_room(offer)
+        if offer.closed:
+            raise SendClosed(buffer.name, rest)
