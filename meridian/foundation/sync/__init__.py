@@ -52,7 +52,7 @@ _EXPORTS = {
     "rwlock": ("ReadGuard", "RwLock", "RwLockStatistics", "UpgradeError", "WriteGuard"),
     "condvar": ("Condvar", "ForeignGuard"),
     "async_mutex": ("AsyncGuard", "AsyncMutex", "AsyncMutexStatistics"),
-    "threads": ("JoinTimeout", "Scope", "ScopeClosed", "ScopedThread", "scope"),
+    "threads": ("Scope", "ScopeClosed", "ScopedThread", "scope"),
     "chunks": ("par_chunks",),
     "confined": ("ThreadConfined",),
     "atomics": (

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from meridian.errors import MeridianError
 from meridian.foundation.sync._arguments import FOREVER, count, limit_s
+from meridian.foundation.tasks.exits import JoinTimeout
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["JoinTimeout", "Scope", "ScopeClosed", "ScopedThread", "scope"]
+__all__ = ["Scope", "ScopeClosed", "ScopedThread", "scope"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,15 +32,6 @@ class ScopeClosed(MeridianError, RuntimeError):
     def __init__(self, state: str) -> None:
         self.state = state
         super().__init__(f"This scope is {state}: use it inside of its own `with scope() as s:`")
-
-
-class JoinTimeout(MeridianError, TimeoutError):
-    """The thread had not ended in time. It goes on."""
-
-    def __init__(self, call: str, timeout_s: float) -> None:
-        self.call = call
-        self.timeout_s = timeout_s
-        super().__init__(f"{call} had not ended within {timeout_s:g} s")
 
 
 class ScopedThread(Generic[R]):

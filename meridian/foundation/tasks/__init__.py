@@ -47,7 +47,7 @@ _EXPORTS = {
     "select": ("SelectExhausted", "select"),
     "races": ("Once", "deadline", "race"),
     "cancel": ("CancellationToken",),
-    "exits": ("EXPECTED", "TaskExit", "classify"),
+    "exits": ("EXPECTED", "JoinTimeout", "TaskExit", "classify"),
     "tracker": (
         "EndedTask",
         "TaskAborted",
@@ -61,7 +61,6 @@ _EXPORTS = {
     "runtime": ("Runtime",),
     "runtime_config": ("RuntimeConfig", "RuntimeStats"),
     "runtime_handles": (
-        "JoinTimeout",
         "RuntimeNotRunning",
         "RuntimeUsed",
         "ThreadHandle",

@@ -9,12 +9,21 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from meridian.errors import MeridianError
 
-__all__ = ["EXPECTED", "TaskExit", "cancellation_in", "classify", "has_cancellation"]
+__all__ = ["EXPECTED", "JoinTimeout", "TaskExit", "cancellation_in", "classify", "has_cancellation"]
 
 T_co = TypeVar("T_co", covariant=True)
 
 EXPECTED: tuple[type[Exception], ...] = (MeridianError, OSError, TimeoutError)
 """What goes wrong in operation; anything else that is raised is a mistake in the program."""
+
+
+class JoinTimeout(MeridianError, TimeoutError):
+    """A task or thread did not end in the time that was given to wait for it. It goes on."""
+
+    def __init__(self, what: str, timeout_s: float) -> None:
+        self.what = what
+        self.timeout_s = timeout_s
+        super().__init__(f"{what} still runs after {timeout_s:g} s: join again, or let it go on")
 
 
 class TaskExit(Generic[T_co]):

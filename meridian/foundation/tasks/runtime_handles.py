@@ -9,11 +9,10 @@ from typing import Generic, TypeVar, cast
 
 from meridian.errors import MeridianError
 from meridian.foundation.tasks._seconds import checked_seconds
-from meridian.foundation.tasks.exits import TaskExit
+from meridian.foundation.tasks.exits import JoinTimeout, TaskExit
 from meridian.foundation.tasks.tracker import TaskAborted, TaskHandle
 
 __all__ = [
-    "JoinTimeout",
     "RuntimeNotRunning",
     "RuntimeUsed",
     "ThreadHandle",
@@ -22,15 +21,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-
-class JoinTimeout(MeridianError, TimeoutError):
-    """A task of a runtime did not end in the time a thread had for it; it runs on."""
-
-    def __init__(self, name: str, timeout_s: float) -> None:
-        self.name = name
-        self.timeout_s = timeout_s
-        super().__init__(f"Task {name} still runs after {timeout_s:g} s: join again, or abort() it")
 
 
 class RuntimeNotRunning(MeridianError, RuntimeError):
@@ -101,7 +91,7 @@ class ThreadHandle(Generic[T]):
             return self._ended.result(timeout)
         except TimeoutError:
             assert timeout is not None
-            raise JoinTimeout(self.name, timeout) from None
+            raise JoinTimeout(f"Task {self.name}", timeout) from None
 
     def result(self, timeout: float | None = None) -> T:
         """What the task returned; raises what it raised, `TaskAborted`, and what `join` raises."""

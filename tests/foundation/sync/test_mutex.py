@@ -357,7 +357,6 @@ def test_the_guard_of_the_error_waits_as_the_call_would() -> None:
         LostGuard("Mutex 'a'"),
         sync.ForeignGuard("Mutex 'a'", "Mutex 'b'"),
         sync.ScopeClosed("left"),
-        sync.JoinTimeout("f-0", 0.5),
     ],
 )
 def test_errors_travel_between_processes(error: Exception) -> None:

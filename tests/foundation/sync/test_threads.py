@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from meridian.foundation.sync.chunks import par_chunks
 from meridian.foundation.sync.confined import ThreadConfined
 from meridian.foundation.sync.errors import WrongThread
-from meridian.foundation.sync.threads import JoinTimeout, Scope, ScopeClosed, scope
+from meridian.foundation.sync.threads import Scope, ScopeClosed, scope
+from meridian.foundation.tasks import JoinTimeout
 
 
 def fail(error: BaseException) -> None:
