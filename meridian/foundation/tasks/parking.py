@@ -229,6 +229,7 @@ class Budget:
         """Let every other task run once, and meet a cancellation. The budget is full again."""
         self.left = self.TURN
         await anyio.lowlevel.checkpoint()
+        self.left = self.TURN  # those who ran in between have spent theirs
 
 
 class _OfThread(threading.local):

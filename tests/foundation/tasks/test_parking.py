@@ -174,6 +174,21 @@ async def test_a_waiter_added_while_all_are_called_waits_for_the_next() -> None:
     assert len(waiters) == 1
 
 
+async def test_what_others_spend_in_between_is_theirs() -> None:
+    budget = current_budget()
+    await budget.turn()
+
+    async def spend() -> None:
+        while not budget.spend():
+            pass
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(spend)
+        await budget.turn()
+        await budget.turn()
+        assert budget.left == Budget.TURN
+
+
 async def test_the_budget_is_spent_in_turns() -> None:
     budget = current_budget()
     await budget.turn()
