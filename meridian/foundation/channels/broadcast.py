@@ -177,14 +177,14 @@ class BroadcastReceiver(Generic[T]):
         if ring.budget.spend():
             await ring.budget.turn()
         if self._cursor == ring.head or not self._open:
-            await self._wait()
+            await ring.wait_until(self._ready)
         return self._take()
 
     def try_recv(self) -> T:
         """`recv` without waiting. Raises `Empty` where there is nothing yet."""
         if self._ring.thread != _here():
             self._ring.enter()
-        if not self._ready:
+        if not self._ready():
             raise Empty(self.name)
         return self._take()
 
@@ -202,7 +202,7 @@ class BroadcastReceiver(Generic[T]):
             await ring.budget.turn()
         if self._cursor == ring.head or not self._open:
             try:
-                await self._wait()
+                await ring.wait_until(self._ready)
             except ChannelClosed:
                 return []
         cursor = self._cursor
@@ -272,8 +272,8 @@ class BroadcastReceiver(Generic[T]):
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed here; the sender may have closed while items are pending."""
-        return not self._open
+        """Whether nothing can be received any more, now or later."""
+        return not self._open or (self._ring.closed and self._cursor == self._ring.head)
 
     # -- as a branch of select -------------------------------------------------------------------
 
@@ -297,7 +297,6 @@ class BroadcastReceiver(Generic[T]):
 
     # -- within ----------------------------------------------------------------------------------
 
-    @property
     def _ready(self) -> bool:
         """Whether there is an item. Raises `ChannelClosed` where there will be none."""
         if not self._open:
@@ -307,10 +306,6 @@ class BroadcastReceiver(Generic[T]):
         if self._ring.closed:
             self._end()
         return False
-
-    async def _wait(self) -> None:
-        while not self._ready:
-            await self._ring.wait()
 
     def _end(self) -> NoReturn:
         self._lost.close()
@@ -351,5 +346,5 @@ class BroadcastReceiver(Generic[T]):
             self._ring.orphans.append((self._cursor, self._lost))
 
     def __repr__(self) -> str:
-        state = "open" if self._open else "closed"
+        state = "open" if self._open and not self._ring.closed else "closed"
         return f"<BroadcastReceiver {self.name}: {self.pending} of {self.capacity}, {state}>"

@@ -33,14 +33,24 @@ class Home(LoopBound):
         """A frozen record of what it has done so far."""
         raise NotImplementedError
 
-    async def wait(self) -> None:
-        """Sleep until somebody calls the waiters."""
-        waiter = Waiter()
-        remove = self.add_waiter(waiter.wake)
-        try:
-            await waiter.wait()
-        finally:
-            remove()
+    async def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Sleep until it is so, asked now and with every news.
+
+        asyncio does not deliver a cancellation to a task that was woken just before: one that is
+        woken in vain again and again has to look for it.
+        """
+        if ready():
+            return
+        while True:
+            waiter = Waiter()
+            remove = self.add_waiter(waiter.wake)
+            try:
+                await waiter.wait()
+            finally:
+                remove()
+            if ready():
+                return
+            await checkpoint_if_cancelled()
 
     def add_waiter(self, wake: Callable[[], object]) -> Callable[[], object]:
         self.enter_loop()

@@ -59,18 +59,22 @@ class TakingReceiver(ABC, Generic[T]):
         budget = current_budget()
         if budget.spend():
             await budget.turn()
+        woken = False
         while True:
             answer = self.try_take()
             if isinstance(answer, Ready):
                 return answer.value
             if answer is CLOSED:
                 raise ChannelClosed(self.name)
+            if woken:  # in vain: asyncio does not deliver a cancellation to one just woken
+                await checkpoint_if_cancelled()
             waiter = Waiter()
             remove = self.add_waiter(waiter.wake)
             try:
                 await waiter.wait()
             finally:
                 remove()
+            woken = True
 
     def try_recv(self) -> T:
         """`recv` without waiting. Raises `Empty` where there is nothing yet."""

@@ -209,10 +209,7 @@ class WatchReceiver(Generic[T]):
             shared.enter()
         if shared.budget.spend():
             await shared.budget.turn()
-        while shared.current.version == self._seen:
-            if shared.closed:
-                raise ChannelClosed(shared.name)
-            await shared.wait()
+        await shared.wait_until(self._has_news)
         self._seen = shared.current.version
 
     async def wait_for(self, predicate: Callable[[T], bool]) -> T:
@@ -225,15 +222,22 @@ class WatchReceiver(Generic[T]):
             shared.enter()
         if shared.budget.spend():
             await shared.budget.turn()
-        while True:
+        current = shared.current
+
+        def holds() -> bool:
+            nonlocal current
             current = shared.current
-            if predicate(current.value):
-                self._seen = current.version
-                return current.value
-            if current is shared.current:  # the predicate sent nothing
-                if shared.closed:
-                    raise ChannelClosed(shared.name)
-                await shared.wait()
+            while not predicate(current.value):
+                if current is shared.current:
+                    if shared.closed:
+                        raise ChannelClosed(shared.name)
+                    return False
+                current = shared.current  # the predicate itself has sent it
+            return True
+
+        await shared.wait_until(holds)
+        self._seen = current.version
+        return current.value
 
     def clone(self) -> WatchReceiver[T]:
         """Another that has seen what this one has."""
@@ -269,6 +273,13 @@ class WatchReceiver(Generic[T]):
             wake()
             return lambda: None
         return shared.add_waiter(wake)
+
+    def _has_news(self) -> bool:
+        if self.has_changed:
+            return True
+        if self._shared.closed:
+            raise ChannelClosed(self._shared.name)
+        return False
 
     def __repr__(self) -> str:
         return f"<WatchReceiver {self._shared!r}, version {self._seen} seen>"

@@ -422,7 +422,7 @@ async def test_the_oldest_makes_room_and_is_counted() -> None:
 
 
 @BACKENDS
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32))
 def test_no_drain_loses_a_frame_whatever_is_cancelled(backend: str, seed: int) -> None:
     anyio.run(_drain_and_cancel, Random(seed), backend=backend)

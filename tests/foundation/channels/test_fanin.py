@@ -31,6 +31,7 @@ from meridian.foundation.channels import (
 from meridian.foundation.channels.fanin import PriorityReceiver
 from meridian.foundation.tasks import CLOSED, PENDING, Ready, select
 from meridian.foundation.tasks.parking import Budget
+from meridian.testing.channels import ChannelAdapter, Item, check_channel
 
 pytestmark = pytest.mark.anyio
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -132,7 +133,7 @@ async def test_receivers_of_every_kind_and_what_they_raise() -> None:
 
 
 @BACKENDS
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 4))
 def test_nothing_is_lost_whatever_is_cancelled(
     backend: str, seed: int, feeds: int, capacity: int
@@ -176,6 +177,85 @@ async def _cancel_merges(random: Random, feeds: int, capacity: int) -> None:
             await settle()
             got += [item async for item in merged]
     assert Counter(got) == Counter((feed, n) for feed in range(feeds) for n in range(20))
+
+
+class OfMerge(ChannelAdapter):
+    """A feed for each producer."""
+
+    refused, ended = (SendClosed, Full), (ChannelClosed,)
+
+    def __init__(self) -> None:
+        self.senders, self.receivers = zip(*(channel(2) for _ in range(3)), strict=True)
+        self.merged = merge(*self.receivers)
+
+    async def send(self, item: Item) -> None:
+        await self.senders[item.producer].send(item)
+
+    def try_send(self, item: Item) -> None:
+        self.senders[item.producer].try_send(item)
+
+    async def recv(self) -> Item:
+        return await self.merged.recv()
+
+    def try_recv(self) -> Item:
+        return self.merged.try_recv()
+
+    def close(self) -> None:
+        for sender in self.senders:
+            sender.close()
+
+    def close_receiver(self) -> None:
+        self.merged.close()
+
+    def pending(self) -> int:
+        return len(self.merged)
+
+    def has_room(self) -> bool:
+        return all(len(receiver) < 2 for receiver in self.receivers)
+
+
+class OfPriority(ChannelAdapter):
+    """Every third item of a producer is urgent."""
+
+    capacity, refused, ended = 4, (SendClosed, Full), (ChannelClosed,)
+
+    def __init__(self) -> None:
+        self.sender, self.receiver = priority_channel(2, 2)
+
+    async def send(self, item: Item) -> None:
+        await self.sender.send(item, high=self.stream(item))
+
+    def try_send(self, item: Item) -> None:
+        self.sender.try_send(item, high=self.stream(item))
+
+    async def recv(self) -> Item:
+        return await self.receiver.recv()
+
+    def try_recv(self) -> Item:
+        return self.receiver.try_recv()
+
+    def close(self) -> None:
+        self.sender.close()
+
+    def close_receiver(self) -> None:
+        self.receiver.close()
+
+    def pending(self) -> int:
+        return len(self.receiver)
+
+    def has_room(self) -> bool:
+        return self.receiver.high_pending < 2 and self.receiver.low_pending < 2
+
+    def stream(self, item: Item) -> bool:
+        return item.number % 3 == 2
+
+
+@BACKENDS
+@pytest.mark.parametrize("adapter", [OfMerge, OfPriority])
+def test_they_keep_the_contract_of_every_channel(
+    backend: str, adapter: type[ChannelAdapter]
+) -> None:
+    check_channel(adapter, backends=backend, rounds=150)
 
 
 async def test_in_order_from_each_feed_and_all_of_each() -> None:
@@ -240,6 +320,35 @@ async def test_a_reader_that_was_called_and_is_cancelled_passes_the_call_on() ->
                 assert got == [round_]
                 scopes[1].cancel()
         sender.close()
+
+
+async def test_a_storm_of_items_does_not_keep_a_cancellation_out() -> None:
+    """They are woken with every turn of the loop, and somebody else has been quicker."""
+    sender, receiver = channel(4)
+    merged = merge(receiver)
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(merged.recv)
+            await settle()
+            for value in range(300):
+                if value == 10:
+                    scope.cancel()
+                sender.try_send(value)
+                assert receiver.try_recv() == value
+                with anyio.CancelScope(shield=True):
+                    await checkpoint()
+                if value == 100:
+                    sender.try_send(value)
+                    await settle_shielded()
+                    assert len(receiver) == 1, "nobody is left to take it"
+                    receiver.try_recv()
+    sender.close()
+
+
+async def settle_shielded() -> None:
+    with anyio.CancelScope(shield=True):
+        await settle()
 
 
 # -- two lanes -----------------------------------------------------------------------------------
@@ -331,7 +440,7 @@ async def test_unless_the_run_is_bounded(run: int) -> None:
 
 
 @BACKENDS
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(
     st.lists(st.sampled_from(["high", "low", "take", "reader", "cancel", "run"]), max_size=80),
     st.sampled_from([None, 1, 2]),

@@ -292,7 +292,7 @@ async def test_it_ends_even_if_nobody_listened_from_the_start() -> None:
 
 
 @BACKENDS
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.booleans())
 def test_accepted_is_forwarded_or_discarded(backend: str, seed: int, cut: bool) -> None:
     anyio.run(_come_and_go, Random(seed), cut, backend=backend)

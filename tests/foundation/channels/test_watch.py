@@ -22,6 +22,7 @@ from meridian.foundation.channels.watch import WatchReceiver, WatchStats
 from meridian.foundation.sync import WrongThread
 from meridian.foundation.tasks import CLOSED, PENDING, Ready, select
 from meridian.foundation.tasks.parking import Budget
+from meridian.testing.channels import ChannelAdapter, Item, check_channel
 
 pytestmark = pytest.mark.anyio
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -175,7 +176,7 @@ async def test_a_thousand_who_wait_all_see_the_last() -> None:
 
 
 @BACKENDS
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.one_of(
@@ -255,6 +256,41 @@ async def _play(steps: list[tuple[str, int]]) -> None:
                 assert receiver.has_changed == (mark < len(sent) - 1)
         for scope in scopes:
             scope.cancel()
+
+
+class OfWatch(ChannelAdapter):
+    """One receiver; what it skipped counts as lost."""
+
+    capacity, refused, ended, keeps_last = 1, (SendClosed,), (ChannelClosed,), True
+
+    def __init__(self) -> None:
+        self.sender, self.receiver = watch(None)
+        self.received = 0
+
+    async def send(self, item: Item) -> None:
+        self.sender.send(item)
+
+    async def recv(self) -> Item | None:
+        await self.receiver.changed()
+        self.received += 1
+        return self.receiver.borrow()
+
+    def close(self) -> None:
+        self.sender.close()
+
+    def pending(self) -> int:
+        return self.receiver.has_changed
+
+    def lost(self) -> int:
+        return self.sender.version - self.received - self.pending()
+
+    def has_room(self) -> bool:
+        return True
+
+
+@BACKENDS
+def test_it_keeps_the_contract_of_every_channel(backend: str) -> None:
+    check_channel(OfWatch, backends=backend, rounds=150)
 
 
 async def test_no_change_is_slept_through() -> None:
@@ -462,6 +498,25 @@ async def test_waiting_need_not_suspend_yet_meets_a_cancellation() -> None:
         for _ in range(2 * Budget.TURN):
             await receiver.wait_for(lambda _: True)
     assert scope.cancelled_caught
+    sender.close()
+
+
+async def test_a_storm_of_changes_does_not_keep_a_cancellation_out() -> None:
+    """Woken with every turn of the loop, and in vain each time."""
+    sender, receiver = watch(0)
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(receiver.wait_for, lambda _: False)
+            await settle()
+            for value in range(1000):
+                if value == 10:
+                    scope.cancel()
+                sender.send(value)
+                with anyio.CancelScope(shield=True):
+                    await checkpoint()
+                if value == 100:
+                    assert sender.statistics().waiting == 0
     sender.close()
 
 
