@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from meridian.foundation.channels.belonging import LoopBound
 from meridian.foundation.channels.registry import enlist
 from meridian.foundation.sync.errors import WrongThread

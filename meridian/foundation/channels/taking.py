@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from meridian.foundation.channels.errors import ChannelClosed, Empty
 from meridian.foundation.tasks.parking import Waiter, current_budget
 from meridian.foundation.tasks.readiness import CLOSED, Closed, Pending, Ready, Selectable
