@@ -88,6 +88,8 @@ class Sender(Generic[T]):
         checked_seconds(seconds)
         buffer = self._buffer
         await buffer.begin()
+        if self._open and buffer.put_plain(item):
+            return
         parts = Parts(buffer, item, self._split)
         with anyio.move_on_after(seconds):
             for part, weight in parts:
