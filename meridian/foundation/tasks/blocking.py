@@ -25,6 +25,8 @@ import anyio.lowlevel
 from meridian.errors import MeridianError
 from meridian.foundation.tasks.exits import has_cancellation
 from meridian.foundation.tasks.parking import Waiter, cancel_later, loop_here
+from meridian.foundation.tasks.stacks import check_stack_size, start_thread
+from meridian.foundation.tasks.thread_names import show_thread_name
 
 __all__ = ["BlockingPool", "BlockingPoolClosed", "BlockingStats", "spawn_blocking"]
 
@@ -69,8 +71,7 @@ class BlockingPool:
                 raise TypeError(f"Expected {what} as int, got {type(value).__name__}")
         if max_threads < 1:
             raise ValueError(f"Expected max_threads >= 1, got {max_threads}")
-        with _starting:
-            threading.stack_size(threading.stack_size(stack_size))  # refused here, if at all
+        check_stack_size(stack_size)
         self.max_threads = max_threads
         self.name = name
         self.stack_size = stack_size
@@ -142,7 +143,8 @@ class BlockingPool:
             self._started += 1
             name = f"{self.name}-{self._started}"
         try:
-            _start(threading.Thread(target=_serve, args=(self,), name=name, daemon=True), self)
+            thread = threading.Thread(target=_serve, args=(self,), name=name, daemon=True)
+            start_thread(thread, self.stack_size)
         except RuntimeError:  # the system has no more threads
             with self._lock:
                 self._threads -= 1
@@ -257,6 +259,7 @@ class _Job(Generic[T]):
 
 def _serve(pool: BlockingPool) -> None:
     """A thread's life."""
+    show_thread_name()
     while (job := pool._next()) is not None:
         job.run()
         pool._done(job)
@@ -272,26 +275,11 @@ def _context_for_a_thread() -> Context:
 
 # -- the process's own -----------------------------------------------------------------------------
 
-_starting = threading.Lock()  # the stack size is a setting of the whole process
 _pools: weakref.WeakSet[BlockingPool] = weakref.WeakSet()
-
-
-def _start(thread: threading.Thread, pool: BlockingPool) -> None:
-    if not pool.stack_size:
-        thread.start()
-        return
-    with _starting:
-        before = threading.stack_size(pool.stack_size)
-        try:
-            thread.start()
-        finally:
-            threading.stack_size(before)
 
 
 def _after_fork() -> None:
     """A child process has none of the threads, and no loop that waits for a job."""
-    global _starting
-    _starting = threading.Lock()
     for pool in list(_pools):
         pool._reset()
 

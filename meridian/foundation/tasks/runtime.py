@@ -23,7 +23,6 @@ from typing import Any, TypeVar, cast
 import anyio
 
 from meridian.foundation.tasks._seconds import checked_seconds
-from meridian.foundation.tasks.blocking import _start
 from meridian.foundation.tasks.cancel import CancellationToken
 from meridian.foundation.tasks.exits import TaskExit
 from meridian.foundation.tasks.lag import LoopLagMonitor
@@ -37,6 +36,7 @@ from meridian.foundation.tasks.runtime_handles import (
     answer,
 )
 from meridian.foundation.tasks.shutdown import ShutdownCoordinator, ShutdownReport
+from meridian.foundation.tasks.stacks import start_thread
 from meridian.foundation.tasks.thread_names import show_thread_name
 from meridian.foundation.tasks.tracker import TaskTracker, TrackerClosed
 
@@ -84,7 +84,7 @@ class Runtime:
         if not self._become("starting", "not started"):
             raise RuntimeUsed(self.config.name)
         try:
-            _start(self._thread, self.pool)
+            start_thread(self._thread, self.pool.stack_size)
         except RuntimeError as error:  # the system has no more threads
             self._end(error)
         self._up.result()

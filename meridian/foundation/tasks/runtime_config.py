@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from meridian.foundation.tasks.blocking import BlockingPool
-from meridian.foundation.tasks.thread_names import show_thread_name
 
 __all__ = ["RuntimeConfig", "RuntimePool", "RuntimeStats"]
 
@@ -59,7 +58,7 @@ class RuntimeStats:
 
 
 class RuntimePool(BlockingPool):
-    """A pool whose threads bear their name for the system too, and begin with the hook."""
+    """A pool whose threads begin with the runtime's hook."""
 
     def __init__(self, config: RuntimeConfig) -> None:
         super().__init__(config.blocking_threads, config.name, config.thread_stack_size)
@@ -74,7 +73,6 @@ class RuntimePool(BlockingPool):
 
     def _entered(self, fn: Callable[..., T], *args: object) -> T:
         if not hasattr(self._here, "entered"):
-            show_thread_name()
             if self._hook is not None:
                 self._hook()
             self._here.entered = True

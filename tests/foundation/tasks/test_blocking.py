@@ -426,7 +426,7 @@ async def test_the_system_has_no_more_threads(
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(blocking, "_start", refuse)
+        patch.setattr(blocking, "start_thread", refuse)
         with pytest.raises(RuntimeError, match="can't start new thread"):
             await pool.run(int)
         assert pool.stats == BlockingStats(0, 0, 0, 0)
@@ -442,7 +442,7 @@ async def test_the_system_has_no_more_threads(
         async with anyio.create_task_group() as group:
             group.start_soon(pool.run, gate)
             await until(gate.entered.is_set)
-            monkeypatch.setattr(blocking, "_start", refuse)
+            monkeypatch.setattr(blocking, "start_thread", refuse)
             group.start_soon(wait_for_the_one)
             await until(lambda: pool.stats.queued == 1)
             gate.leave.set()
