@@ -9,12 +9,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Awaitable, Callable
+from random import Random
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from meridian.foundation.channels import ChannelClosed, Full, SendClosed, channel
+from meridian.foundation.channels import ChannelClosed, Full, SendClosed, Sender, channel
 from meridian.foundation.sync import WrongThread
 
 pytestmark = pytest.mark.anyio
@@ -300,3 +301,52 @@ async def test_a_full_channel_that_is_misused_stays_as_it_was() -> None:
         with pytest.raises(Full):
             tx.try_send(3)
         assert rx.try_recv() == 1
+
+
+@pytest.mark.filterwarnings("ignore:A sender of:ResourceWarning")
+@pytest.mark.parametrize("seed", [0, 1])
+async def test_ends_that_are_collected_anywhere_at_any_moment_do_no_harm(seed: int) -> None:
+    """Cycles are collected within any step of the loop, and in a thread of their own."""
+    random = Random(seed)
+    tx, rx = channel(3)
+    got: list[tuple[int, int]] = []
+    stop = threading.Event()
+
+    def collect() -> None:
+        while not stop.wait(0.001):
+            gc.collect(1)
+
+    def litter(end: object) -> None:
+        cycle = [end]
+        cycle.append(cycle)
+
+    async def send(who: int, mine: Sender[tuple[int, int]]) -> None:
+        for i in range(250):
+            if random.random() < 0.3:
+                litter(await mine.reserve())
+            if random.random() < 0.2:
+                litter(mine.clone())
+            await mine.send((who, i))
+        litter(mine)
+
+    before = gc.get_threshold()
+    gc.set_threshold(20)
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        async with rx, anyio.create_task_group() as group:
+            for who in range(4):
+                group.start_soon(send, who, tx.clone())
+            tx.close()
+            with anyio.fail_after(120):
+                while batch := await rx.recv_many(2):
+                    got += batch
+                    if len(got) == 1000:
+                        gc.collect()
+    finally:
+        gc.set_threshold(*before)
+        stop.set()
+        thread.join()
+    assert [[i for who, i in got if who == k] for k in range(4)] == [list(range(250))] * 4
+    assert rx.statistics().max_used <= 3
+    assert rx._buffer.kept == rx._buffer.senders == 0
