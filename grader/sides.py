@@ -134,14 +134,18 @@ class Sides:
 
     @cached_property
     def peers(self) -> Workshop | None:
-        """The suite's peer file, where it has one. It is ours and may import what is installed."""
+        """The suite's peer file, where it has one. It is ours and may import what is installed.
+
+        And what the submission may: its box loads the same beforehand.
+        """
         source = self._suite.with_name(f"{self.peer_module}.py")
         if not source.exists():
             return None
         folder = self._work / "peers"
         folder.mkdir()
         shutil.copyfile(source, folder / source.name)
-        return self._other(folder, library_folders(), "the grader's own peer: ")
+        folders = self._libraries.folders or library_folders()
+        return self._other(folder, folders, "the grader's own peer: ")
 
     @cached_property
     def reference(self) -> Workshop | None:
