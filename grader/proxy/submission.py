@@ -90,6 +90,12 @@ class Submission(Driving):
         assert isinstance(module, Remote)
         return module
 
+    def sources(self) -> dict[str, str]:
+        """The Python files of the package as the judge has them, by name: to be read, never run."""
+        folder = self._workshop.code / self._package
+        files = sorted(folder.rglob("*.py"))
+        return {f.relative_to(folder).as_posix(): f.read_text(encoding="utf-8") for f in files}
+
     def buffer(self, source: bytes | int) -> RemoteBuffer:
         """A bytearray in the worker, of this content or of this many zero bytes."""
         made = self._ask("buffer", source)
