@@ -780,6 +780,25 @@ def test_a_trace_is_drawn_with_a_column_for_each_thread() -> None:
     assert [step.clock_ns for step in trace.steps] == sorted(s.clock_ns for s in trace.steps)
 
 
+def test_a_trace_tells_locks_apart_that_one_line_makes() -> None:
+    class Account:
+        def __init__(self, bundle: Bundle, name: str | None = None) -> None:
+            self.lock = bundle.Lock()
+            self.name = name
+
+    def scenario(bundle: Bundle) -> Any:
+        account = Account(bundle)
+        named = Account(bundle, "savings")
+        for thing in (account, named, Account(bundle, "savings")):
+            with thing.lock:
+                pass
+        return lambda: False
+
+    trace = only(explore(scenario)).trace
+    targets = [step.target for step in trace.steps if step.operation == "acquire"]
+    assert targets == ["lock `account.lock`", "lock `savings.lock`", "lock `savings.lock 2`"]
+
+
 def test_a_trace_goes_through_a_pickle_and_is_replayed_with_its_scenario() -> None:
     failure = only(explore(lock_order))
     copy: Trace = pickle.loads(pickle.dumps(failure.trace))

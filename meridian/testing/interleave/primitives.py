@@ -18,6 +18,7 @@ from meridian.testing.interleave.tasks import Task
 __all__ = ["Bundle", "Condition", "Lock", "Thread"]
 
 _READING_NS = 1_000  # what it takes to read the clock
+_ASSIGNED = re.compile(r"\s*(?:self\.)?([A-Za-z_][\w.]*)\s*(?::[^=]*)?=[^=]")
 
 
 class Lock:
@@ -252,12 +253,27 @@ def _timeout_s(blocking: bool, timeout: float) -> float | None:
     return timeout
 
 
-def _name(run: Run, frame: FrameType) -> str:
-    """A number; for a trace, what stands on the left of the line that makes the thing."""
+def _name(run: Run, frame: FrameType | None) -> str:
+    """A number; for a trace, what the scenario calls the thing.
+
+    That is what stands on the left of the line that makes it; out of a constructor, after the name
+    of what is constructed: its argument ``name``, or what stands on the left there.
+    """
     run.made += 1
-    if run.record:
-        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-        found = re.match(r"\s*(?:self\.)?([A-Za-z_][\w.]*)\s*(?::[^=]*)?=[^=]", line)
-        if found:
-            return f"`{found[1]}`"
-    return str(run.made)
+    parts: list[str] = []
+    while run.record and frame is not None:
+        code = frame.f_code
+        found = _ASSIGNED.match(linecache.getline(code.co_filename, frame.f_lineno))
+        parts += [found[1]] if found else []
+        if code.co_name != "__init__":
+            break
+        given = frame.f_locals.get("name")
+        if isinstance(given, str):
+            parts.append(given)
+            break
+        frame = frame.f_back
+    if not parts:
+        return str(run.made)
+    name = ".".join(reversed(parts))
+    run.names[name] += 1
+    return f"`{name}`" if run.names[name] == 1 else f"`{name} {run.names[name]}`"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from _thread import allocate_lock, get_ident
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from types import FrameType
@@ -61,6 +62,7 @@ class Run:
         self.tasks: list[Task] = []
         self.alive: list[Task] = []
         self.made = 0  # locks and conditions
+        self.names: Counter[str] = Counter()  # of these, in a trace
         self.steps = 0
         self.clock_ns = 1_000_000_000
         self.over = False
