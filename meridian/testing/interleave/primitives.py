@@ -28,7 +28,7 @@ class Lock:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._name = _name(run, sys._getframe(1))
+        self._name = _name(run, self.kind, sys._getframe(1))
         self.open = True
         self.owner: Task | None = None
 
@@ -98,7 +98,7 @@ class Condition:
         if lock is not None and not isinstance(lock, Lock):
             raise TypeError(f"Expected a lock of the bundle, got {type(lock).__name__}")
         self._run = run
-        self._name = _name(run, sys._getframe(1))
+        self._name = _name(run, "condition", sys._getframe(1))
         self._lock = Lock(run) if lock is None else lock
         self._waiters: deque[_Waiting] = deque()
 
@@ -253,7 +253,7 @@ def _timeout_s(blocking: bool, timeout: float) -> float | None:
     return timeout
 
 
-def _name(run: Run, frame: FrameType | None) -> str:
+def _name(run: Run, kind: str, frame: FrameType | None) -> str:
     """A number; for a trace, what the scenario calls the thing.
 
     That is what stands on the left of the line that makes it; out of a constructor, after the name
@@ -275,5 +275,6 @@ def _name(run: Run, frame: FrameType | None) -> str:
     if not parts:
         return str(run.made)
     name = ".".join(reversed(parts))
-    run.names[name] += 1
-    return f"`{name}`" if run.names[name] == 1 else f"`{name} {run.names[name]}`"
+    run.names[kind, name] += 1
+    number = run.names[kind, name]
+    return f"`{name}`" if number == 1 else f"`{name} {number}`"

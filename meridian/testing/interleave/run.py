@@ -62,7 +62,7 @@ class Run:
         self.tasks: list[Task] = []
         self.alive: list[Task] = []
         self.made = 0  # locks and conditions
-        self.names: Counter[str] = Counter()  # of these, in a trace
+        self.names: Counter[tuple[str, str]] = Counter()  # of these, in a trace
         self.steps = 0
         self.clock_ns = 1_000_000_000
         self.over = False
