@@ -141,7 +141,6 @@ class Actor(ABC, Generic[M]):
                 failure = await self._handle(letter)
                 if failure is not None:
                     raise failure from failure.error
-                del letter  # an answer that it forgot must not wait for the next message
         finally:
             self._mailbox.close()
             self._leave_unhandled(failure)

@@ -421,6 +421,20 @@ async def test_the_oldest_makes_room_and_is_counted() -> None:
             assert await handle.dropped() == 3, "flushed is not dropped"
 
 
+async def test_what_comes_back_is_the_oldest_again() -> None:
+    with anyio.fail_after(30):
+        async with TaskTracker() as tracker, Aggregator.spawn(tracker, max_buffer=3) as handle:
+            for number in range(2):
+                await handle.send_frame(number)
+            frames = await handle.drain()
+            for number in (2, 3):
+                await handle.send_frame(number)
+            await handle.depth()
+            handle._actor.put_back(frames)
+            assert await handle.drain() == [1, 2, 3]
+            assert await handle.dropped() == 1
+
+
 @BACKENDS
 @settings(max_examples=40)
 @given(st.integers(0, 2**32))
