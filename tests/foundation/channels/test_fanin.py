@@ -323,7 +323,7 @@ async def test_a_reader_that_was_called_and_is_cancelled_passes_the_call_on() ->
 
 
 async def test_a_storm_of_items_does_not_keep_a_cancellation_out() -> None:
-    """They are woken with every turn of the loop, and somebody else has been quicker."""
+    """It is woken with every turn of the loop, and somebody else has been quicker."""
     sender, receiver = channel(4)
     merged, ended = merge(receiver), []
 
@@ -334,14 +334,14 @@ async def test_a_storm_of_items_does_not_keep_a_cancellation_out() -> None:
 
     async with anyio.create_task_group() as group:
         for value in range(100):
-            if value < 3:
+            if value == 0:
                 scope = anyio.CancelScope()
                 scope.cancel()
                 group.start_soon(wait, scope)
             sender.try_send(value)
             assert receiver.try_recv() == value
             await checkpoint()
-        assert len(ended) == 3
+        assert ended
     sender.close()
 
 
