@@ -31,11 +31,13 @@ from typing import Any
 # Loaded on first use: ipywidgets and anywidget cost a third of a second to import.
 _HOMES = {
     "BitFlipper": "storage_pages",
+    "LitmusPanel": "litmus_panel",
     "PagePainter": "storage_pages",
     "PageSizes": "storage_pages",
     "PicturedBox": "base",
     "PoolStepper": "storage_pool",
     "StaticMixin": "base",
+    "StoreBuffers": "store_buffers",
     "TaskTimeline": "task_timeline",
     "capstone": "capstone_panel",
     "course_map": "map",
@@ -51,11 +53,13 @@ _HOMES = {
 
 __all__ = [
     "BitFlipper",
+    "LitmusPanel",
     "PagePainter",
     "PageSizes",
     "PicturedBox",
     "PoolStepper",
     "StaticMixin",
+    "StoreBuffers",
     "TaskTimeline",
     "capstone",
     "course_map",
