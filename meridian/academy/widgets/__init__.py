@@ -32,6 +32,7 @@ from typing import Any
 _HOMES = {
     "BitFlipper": "storage_pages",
     "LitmusPanel": "litmus_panel",
+    "LostUpdates": "lost_updates",
     "PagePainter": "storage_pages",
     "PageSizes": "storage_pages",
     "PicturedBox": "base",
@@ -39,6 +40,7 @@ _HOMES = {
     "StaticMixin": "base",
     "StoreBuffers": "store_buffers",
     "TaskTimeline": "task_timeline",
+    "WorkStealing": "stealing_stepper",
     "capstone": "capstone_panel",
     "course_map": "map",
     "progress_bar": "progress",
@@ -54,6 +56,7 @@ _HOMES = {
 __all__ = [
     "BitFlipper",
     "LitmusPanel",
+    "LostUpdates",
     "PagePainter",
     "PageSizes",
     "PicturedBox",
@@ -61,6 +64,7 @@ __all__ = [
     "StaticMixin",
     "StoreBuffers",
     "TaskTimeline",
+    "WorkStealing",
     "capstone",
     "course_map",
     "progress_bar",
