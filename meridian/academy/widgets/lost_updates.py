@@ -1,0 +1,143 @@
+"""Count with several threads and see how much of it arrived."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import ipywidgets
+
+from meridian.academy.widgets.base import (
+    ACCENT,
+    BAD,
+    FAINT,
+    MUTED,
+    PicturedBox,
+    picture,
+    svg_document,
+)
+from meridian.academy.widgets.page_geometry import text
+from meridian.foundation.sync.threads import scope
+
+__all__ = ["LostUpdates", "Tally", "TallyRun", "count_with", "paint_tallies"]
+
+_WIDTH, _LEFT, _BAR, _ROW = 720.0, 230.0, 300.0, 28.0
+_ALL = "all of them"
+
+
+class Tally(Protocol):
+    """Something that several threads add to."""
+
+    def work(self, times: int) -> None:
+        """Add 1 `times` times; every thread calls this once."""
+
+    def total(self) -> int:
+        """What has arrived, when all threads have ended."""
+
+
+class TallyRun(NamedTuple):
+    """What was added, and what of it arrived."""
+
+    name: str
+    threads: int
+    added: int
+    arrived: int
+
+    @property
+    def lost(self) -> int:
+        return self.added - self.arrived
+
+
+def count_with(name: str, make: Callable[[], Tally], threads: int, times: int) -> TallyRun:
+    """Let `threads` threads add to one tally, `times` each, from one moment on."""
+    tally, gate = make(), threading.Barrier(threads)
+
+    def work() -> None:
+        gate.wait()
+        tally.work(times)
+
+    with scope() as crew:
+        for _ in range(threads):
+            crew.spawn(work)
+    return TallyRun(name, threads, threads * times, tally.total())
+
+
+def paint_tallies(runs: Mapping[str, TallyRun]) -> str:
+    """A bar for each run: full for what arrived, hatched for what was lost."""
+    hatch = (
+        '<pattern id="lost" width="6" height="6" patternUnits="userSpaceOnUse" '
+        f'patternTransform="rotate(45)"><path d="M0 0V6" style="stroke:{BAD}" '
+        'stroke-width="3"/></pattern>'
+    )
+    parts = [f"<defs>{hatch}</defs>"]
+    y = 6.0
+    for run in runs.values():
+        arrived = _BAR * max(0, run.arrived) / max(1, run.added)
+        parts.append(text(_LEFT - 10, y + 17, run.name, size=11.5, anchor="end"))
+        parts.append(_rect(_LEFT, y + 4, _BAR, FAINT, "none"))
+        parts.append(_rect(_LEFT, y + 4, arrived, ACCENT, ACCENT))
+        if run.lost:
+            parts.append(_rect(_LEFT + arrived, y + 4, _BAR - arrived, BAD, "url(#lost)"))
+        said = f"✘ {run.lost:,} lost" if run.lost else "✔ none lost"
+        said += f" of {run.added:,}"
+        parts.append(text(_LEFT + _BAR + 10, y + 17, said, size=11.5))
+        y += _ROW
+    threads = sorted({run.threads for run in runs.values()})
+    foot = f"{' or '.join(map(str, threads))} threads; full: arrived, hatched: lost"
+    parts.append(text(_LEFT, y + 14, foot, size=10, fill=MUTED))
+    return svg_document(_WIDTH, y + 24, "".join(parts), title=_said(runs))
+
+
+class LostUpdates(PicturedBox):
+    """Choose a way to count and a number of threads; they run at once, and the bars show the loss.
+
+    `ways` makes a new tally by its name; `times` is how often each thread adds.
+    """
+
+    def __init__(self, ways: Mapping[str, Callable[[], Tally]], *, times: int = 200_000) -> None:
+        if not ways or type(times) is not int or times < 1:
+            raise ValueError(f"Expected ways to count and a number of times, got {times!r}")
+        self._ways = dict(ways)
+        self._times = times
+        self.way = ipywidgets.Dropdown(options=[_ALL, *ways], description="count")
+        self.threads = ipywidgets.IntSlider(2, 1, 4, description="threads")
+        self.threads.continuous_update = False
+        self.again = ipywidgets.Button(description="Run again")
+        self.runs: dict[str, TallyRun] = {}
+        self._view = ipywidgets.HTML()
+        row = ipywidgets.HBox([self.way, self.threads, self.again])
+        super().__init__([row, self._view], draw=self.svg, alt="")
+        self.run()
+        self.way.observe(lambda _: self.run(), "value")
+        self.threads.observe(lambda _: self.run(), "value")
+        self.again.on_click(lambda _: self.run())
+
+    def run(self) -> None:
+        """Count the chosen way, with the chosen number of threads."""
+        chosen = self._ways if self.way.value == _ALL else (self.way.value,)
+        self.runs = {
+            name: count_with(name, self._ways[name], self.threads.value, self._times)
+            for name in chosen
+        }
+        self._view.value = self.svg()
+
+    def svg(self) -> str:
+        return paint_tallies(self.runs)
+
+    def static_html(self) -> str:
+        return picture(self.svg(), _said(self.runs))
+
+    def static_text(self) -> str:
+        return f"[picture] {_said(self.runs)}"
+
+
+def _said(runs: Mapping[str, TallyRun]) -> str:
+    return "; ".join(f"{run.name}: {run.lost:,} of {run.added:,} lost" for run in runs.values())
+
+
+def _rect(x: float, y: float, width: float, ink: str, fill: str) -> str:
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="18" '
+        f'style="stroke:{ink};fill:{fill}" stroke-width="1"/>'
+    )
