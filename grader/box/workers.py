@@ -91,6 +91,10 @@ class Workshop:
     def code(self) -> Path:
         return self._code
 
+    @property
+    def extra(self) -> tuple[Path, ...]:
+        return self._extra
+
     def other(
         self, code: Path, extra: tuple[Path, ...], whose: str = "", preload: tuple[str, ...] = ()
     ) -> Workshop:

@@ -60,7 +60,9 @@ class NotebookRun:
     """
 
     def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop.other(workshop.code, library_folders())
+        # What the package may import, and all that is installed: pictures are drawn here.
+        folders = dict.fromkeys((*workshop.extra, *library_folders()))
+        self._workshop = workshop.other(workshop.code, tuple(folders))
         self._limits = workshop.limits
         self._kernel: BoxedKernel | None = None
 

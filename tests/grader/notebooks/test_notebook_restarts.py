@@ -120,7 +120,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         submitted.write_text(
             notebook(*(cell(n, s, theirs=True) for n, s in zip(names, sources, strict=True)))
         )
-        workshop = SimpleNamespace(limits=Limits(), code=tmp_path, other=lambda *_: None)
+        workshop = SimpleNamespace(limits=Limits(), code=tmp_path, extra=(), other=lambda *_: None)
         told: list[tuple[int, int]] = []
         report = judge_notebook(
             master=master,
