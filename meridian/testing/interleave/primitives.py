@@ -267,7 +267,8 @@ def _name(run: Run, kind: str, frame: FrameType | None) -> str:
         parts += [found[1]] if found else []
         if code.co_name != "__init__":
             break
-        given = frame.f_locals.get("name")
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        given = frame.f_locals.get("name") if "name" in arguments else None
         if isinstance(given, str):
             parts.append(given)
             break
