@@ -1,0 +1,62 @@
+"""What several tests of the command queue's suite need: probes, draws, the order of dispatch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grader.judging.compare import CriterionFailed
+from grader.proxy.proxy import Remote
+from grader.proxy.submission import Submission
+
+Row = tuple[int, int]  # priority, issued_at
+Rng = random.Random
+
+# What other tests stand on: when this fails, they would only say the same again.
+BASE = "test_a_command_goes_through"
+PRIORITIES = (0, 10, 50, 100, 199, 200, 254, 255)
+PATIENCE_S = 4.0  # as in the probes: what waits longer is stuck
+
+
+def require(holds: bool, message: str, counterexample: str = "") -> None:
+    """Fail the criterion with this message unless it `holds`."""
+    if not holds:
+        raise CriterionFailed(message, counterexample)
+
+
+def probe_of(submission: Submission, name: str = "_sync_probe") -> Remote:
+    return submission.probe(Path(__file__).with_name(f"{name}.py"))
+
+
+def drawn(rng: Rng, count: int) -> list[Row]:
+    """Commands whose times and priorities meet often."""
+    return [(rng.choice(PRIORITIES), rng.randrange(-count // 8, count // 8)) for _ in range(count)]
+
+
+def in_order(rows: Sequence[Row]) -> list[int]:
+    """The numbers of `rows` in the order of dispatch: the rules in one line."""
+    return sorted(range(len(rows)), key=lambda n: (-rows[n][0], rows[n][1], n))
+
+
+def require_order(rows: Sequence[Row], got: Sequence[Any], call: str) -> None:
+    """The numbers `got` must be those of the order of dispatch; tells the first that is not."""
+    want = in_order(rows)
+    require(len(got) == len(want), f"{call}: {len(got)} commands came out of {len(want)}")
+    for place, (is_, due) in enumerate(zip(got, want, strict=True)):
+        if is_ == due:
+            continue
+        if not (type(is_) is int and 0 <= is_ < len(rows)):
+            raise CriterionFailed(f"{call}: pop number {place} gave nothing that was pushed")
+        raise CriterionFailed(
+            f"{call}: dispatch number {place} must be the command with {_told(rows, due)}; it is "
+            f"the one with {_told(rows, is_)}",
+            f"push number {min(is_, due)}: {_told(rows, min(is_, due))}\n"
+            f"push number {max(is_, due)}: {_told(rows, max(is_, due))}",
+        )
+
+
+def _told(rows: Sequence[Row], number: int) -> str:
+    priority, issued_at = rows[number]
+    return f"priority {priority}, issued_at {issued_at}, pushed as number {number}"

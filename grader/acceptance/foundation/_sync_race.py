@@ -1,0 +1,117 @@
+"""Criterion 9: push and pop, beside `queue.PriorityQueue` and the model answer."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from grader.acceptance.foundation._sync import BASE, Row, probe_of, require, require_order
+from grader.proxy.submission import Submission
+from grader.races.race import Race, require_ratio, timed
+
+COMMANDS = 6_000
+ROUNDS = 20
+HALF = 0.5  # of the model answer's speed
+TARGET = 1.0  # of the peer's speed
+PEER = "queue.PriorityQueue"
+
+Rng = random.Random
+
+
+class Side:
+    """New commands in every round, made outside the clock; the order is checked after it."""
+
+    def __init__(self, side: Submission, seed: int, *, together: bool) -> None:
+        self._work = probe_of(side, "_sync_probe_work").Work(side.module())
+        self._rng = random.Random(seed)
+        self._together = together
+
+    def __call__(self) -> float:
+        rows = _rows(self._rng)
+        self._work.deal(rows)
+        done: list[int] = []
+        run = self._work.together if self._together else self._work.alone
+        seconds = timed(lambda: done.append(run()))
+        require(done == [COMMANDS], f"{COMMANDS} commands were pushed, {done[0]} came out")
+        order = self._work.order()
+        if self._together:
+            require(sorted(order) == list(range(COMMANDS)), "Commands were lost, or came twice")
+        else:
+            require_order(rows, order, "A round of the race")
+        return seconds
+
+
+def _rows(rng: Rng) -> list[Row]:
+    """Any priority; times that grow, as clocks do."""
+    return [(rng.randrange(256), number) for number in range(COMMANDS)]
+
+
+@pytest.mark.criterion("9", points=3, after=BASE)
+def test_half_the_speed(
+    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+) -> None:
+    """A command goes in and out at half the speed of the model answer."""
+    seed = rng.getrandbits(32)
+    result = race.compare(
+        "Push and pop, the half",
+        Side(submission, seed, together=False),
+        Side(reference or peer, seed, together=False),
+        peer_name="model answer" if reference else PEER,
+        unit="command",
+        rounds=ROUNDS,
+        per=COMMANDS,
+        target=HALF,
+    )
+    require_ratio(result, "push and pop")
+
+
+@pytest.mark.criterion("9", points=2, after=BASE)
+def test_speed(
+    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+) -> None:
+    """A command goes in and out as fast as through queue.PriorityQueue.
+
+    Or at nine tenths of the model answer's speed.
+    """
+    _race("Push and pop", submission, reference, peer, rng, race, together=False)
+
+
+@pytest.mark.criterion("9", points=1, after=BASE)
+def test_speed_of_threads(
+    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+) -> None:
+    """Three producers and a consumer are as fast as with queue.PriorityQueue.
+
+    Or at nine tenths of the model answer's speed.
+    """
+    _race("Three producers, one consumer", submission, reference, peer, rng, race, together=True)
+
+
+def _race(
+    name: str,
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: Rng,
+    race: Race,
+    *,
+    together: bool,
+) -> None:
+    seed = rng.getrandbits(32)
+    result = race.compare(
+        name,
+        Side(submission, seed, together=together),
+        Side(peer, seed, together=together),
+        peer_name=PEER,
+        unit="command",
+        rounds=ROUNDS,
+        per=COMMANDS,
+        target=TARGET,
+        reference=Side(reference, seed, together=together) if reference else None,
+        memory=(submission, peer, reference),
+    )
+    require_ratio(result, name.lower())
+
+
+__all__ = ["test_half_the_speed", "test_speed", "test_speed_of_threads"]
