@@ -32,6 +32,7 @@ from typing import Any
 _HOMES = {
     "BitFlipper": "storage_pages",
     "LitmusPanel": "litmus_panel",
+    "LockRace": "lock_race",
     "LostUpdates": "lost_updates",
     "PagePainter": "storage_pages",
     "PageSizes": "storage_pages",
@@ -59,6 +60,7 @@ _HOMES = {
 __all__ = [
     "BitFlipper",
     "LitmusPanel",
+    "LockRace",
     "LostUpdates",
     "PagePainter",
     "PageSizes",
