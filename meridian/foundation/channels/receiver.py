@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, TypeVar
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from meridian.foundation.channels.blocking import Deadline, recv_from_thread
 from meridian.foundation.channels.buffer import Buffer
 from meridian.foundation.channels.ending import warn_unclosed
@@ -166,4 +168,6 @@ class Receiver(Generic[T]):
             if buffer.over:
                 return False
             await buffer.wait_for_item()
+            if not buffer.items:  # woken in vain: on asyncio a cancellation may lie unseen
+                await checkpoint_if_cancelled()
         return True

@@ -7,7 +7,7 @@ chosen, one is taken, and the others have not been touched.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from random import Random
 from typing import TypeVar
@@ -16,7 +16,7 @@ import anyio.lowlevel
 
 from meridian.errors import MeridianError
 from meridian.foundation.tasks.parking import Waiter
-from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready, Selectable
+from meridian.foundation.tasks.readiness import PENDING, Ready, Selectable
 
 __all__ = ["SelectExhausted", "select"]
 
@@ -44,35 +44,33 @@ async def select(*branches: Selectable[T] | None, biased: bool = False) -> tuple
     """
     await anyio.lowlevel.checkpoint()
     while True:
-        taken = _take(branches, biased)
-        if isinstance(taken, tuple):
-            return taken
-        if taken is CLOSED:
+        pending: list[Selectable[T]] = []
+        for i in _order(len(branches), biased):
+            if (branch := branches[i]) is None:
+                continue
+            answer = branch.try_take()
+            if isinstance(answer, Ready):
+                return i, answer.value
+            if answer is PENDING:
+                pending.append(branch)
+        if not pending:
             raise SelectExhausted(len(branches))
         waiter = Waiter()
-        removes = [b.add_waiter(waiter.wake) for b in branches if b is not None]
+        removes: list[Callable[[], object]] = []
         try:
+            removes.extend(branch.add_waiter(waiter.wake) for branch in pending)
             await waiter.wait()
         finally:
             for remove in removes:
                 remove()
+        # Woken in vain in every turn of the loop, it would never meet a cancellation on asyncio.
+        await anyio.lowlevel.checkpoint_if_cancelled()
 
 
-def _take(
-    branches: tuple[Selectable[T] | None, ...], biased: bool
-) -> tuple[int, T] | Pending | Closed:
-    """Take from the first branch that is ready, asking in order, or in one drawn by chance."""
-    n = len(branches)
-    order: Sequence[int] = range(n)
-    if not biased and n > 1:
-        order = _random.choice(_ORDERS[n]) if n < len(_ORDERS) else _random.sample(order, n)
-    open_ones = False
-    for i in order:
-        branch = branches[i]
-        if branch is None:
-            continue
-        answer = branch.try_take()
-        if isinstance(answer, Ready):
-            return i, answer.value
-        open_ones = open_ones or answer is PENDING
-    return PENDING if open_ones else CLOSED
+def _order(count: int, biased: bool) -> Sequence[int]:
+    """In what order to ask: as they stand, or drawn by chance."""
+    if biased or count < 2:
+        return range(count)
+    if count < len(_ORDERS):
+        return _random.choice(_ORDERS[count])
+    return _random.sample(range(count), count)

@@ -117,6 +117,64 @@ async def test_a_branch_that_closes_while_it_is_waited_for() -> None:
             tray.waiters.call_all()
 
 
+class Eager(Tray):
+    """Calls at once whoever waits where there is nothing to wait for, as a channel does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def add_waiter(self, wake: Callable[[], object]) -> Callable[[], object]:
+        self.asked += 1
+        if self.closed:
+            wake()
+        return super().add_waiter(wake)
+
+
+async def test_a_closed_branch_is_not_waited_for() -> None:
+    over, open_one = Eager(), Tray()
+    over.closed = True
+    async with anyio.create_task_group() as tasks:
+
+        @tasks.start_soon
+        async def _() -> None:
+            await checkpoint()
+            open_one.put(3)
+
+        assert await select(over, open_one) == (1, 3)
+    assert over.asked == 0
+
+
+async def test_one_that_is_always_woken_in_vain_can_be_cancelled() -> None:
+    tray = Tray()
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+
+            @tasks.start_soon
+            async def _() -> None:
+                for turn in range(1_000):
+                    tray.waiters.call_all()
+                    if turn == 10:
+                        scope.cancel()
+                    with anyio.CancelScope(shield=True):
+                        await checkpoint()
+
+            await select(tray)
+    assert scope.cancelled_caught
+    assert len(tray.waiters) == 0
+
+
+async def test_a_branch_that_cannot_be_waited_for_leaves_none_behind() -> None:
+    class Broken(Tray):
+        def add_waiter(self, wake: Callable[[], object]) -> Callable[[], object]:  # noqa: ARG002
+            raise OSError("no timer left")
+
+    tray = Tray()
+    with pytest.raises(OSError, match="no timer left"):
+        await select(tray, Broken(), biased=True)
+    assert len(tray.waiters) == 0
+
+
 async def test_it_is_always_a_checkpoint_passed_before_anything_is_taken() -> None:
     tray = Tray(1)
     with anyio.CancelScope() as scope:
