@@ -17,6 +17,8 @@ from meridian.academy.curriculum import (
 
 ROOT = Path(__file__).resolve().parents[1]
 AVAILABLE = [module for module in load(ROOT).modules() if module.available]
+BEGUN = [module for module in load(ROOT).modules() if module.capstone.package]
+"""Those whose capstone has its entry; the lessons may still be missing."""
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +45,14 @@ def test_the_whole_course_is_in_the_index(course: Curriculum) -> None:
 
 @pytest.mark.parametrize("kind", ["notebooks", "exercises", "solutions"])
 def test_folders_and_index_name_the_same_modules(kind: str) -> None:
-    assert folders(kind) == {module.key for module in AVAILABLE}
+    found = folders(kind)
+    assert {module.key for module in AVAILABLE} <= found <= {module.key for module in BEGUN}
 
 
 def test_acceptance_suites_and_index_name_the_same_modules() -> None:
     suites = {p.relative_to(ROOT) for p in (ROOT / "grader" / "acceptance").glob("*/test_*.py")}
-    assert suites == {module.acceptance for module in AVAILABLE}
+    assert {module.acceptance for module in AVAILABLE} <= suites
+    assert suites <= {module.acceptance for module in BEGUN}
 
 
 @pytest.mark.parametrize("module", AVAILABLE, ids=lambda module: module.key)

@@ -1,0 +1,145 @@
+"""Criterion 11: frames a second, from 48 sockets to three handlers."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from grader.acceptance.foundation._tasks import PROBE, SERVING, Station, encode_frames, require
+from grader.proxy.proxy import Remote
+from grader.proxy.submission import Submission
+from grader.races.race import Race, require_ratio, timed
+
+STATIONS = 48
+BATCH = 200  # frames of each station in a round
+ROUNDS = 20
+PAYLOAD_BYTES = 256
+WAIT_S = 8.0
+HALF = 0.5  # of the model answer's speed
+TIMES_THE_PEER = 2.0
+PEER = "asyncio streams"
+
+Rng = random.Random
+
+
+class Side:
+    """A broker of one side with its stations; a round is over when every handler has all frames."""
+
+    def __init__(self, side: Submission, broker: Remote, stats: bool, seed: int) -> None:
+        self._side = side
+        self._probe = side.probe(PROBE)
+        self._handlers = [self._probe.Counting() for _ in range(3)]
+        self._loop = side.loop("asyncio")
+        self._seen = [self._loop.call(broker.subscribe, handler) for handler in self._handlers]
+        _, port = self._loop.serve(broker.serve).ready
+        self._stations = [Station(side.dial(port)) for _ in range(STATIONS)]
+        self._rng = random.Random(seed)
+        self._sent = 0
+        self._keeps_stats = stats
+
+    def __call__(self) -> float:
+        data = [encode_frames([self._rng.randbytes(PAYLOAD_BYTES)] * BATCH) for _ in self._stations]
+        self._sent += STATIONS * BATCH
+        sender = threading.Thread(target=self._send, args=(data,))
+        done: list[Any] = []
+
+        def run() -> None:
+            sender.start()
+            done.append(self._probe.wait_counts(self._handlers, self._sent, WAIT_S))
+
+        seconds = timed(run)
+        sender.join()
+        if done != [True]:
+            counts = [handler.seen for handler in self._handlers]
+            missed = [stats.missed for stats in self._seen] if self._keeps_stats else []
+            require(
+                False,
+                f"{STATIONS} stations sent {self._sent} frames at once; after {WAIT_S:g} s the "
+                f"three handlers, which never wait, have seen {counts} and missed {missed}",
+            )
+        return seconds
+
+    def _send(self, data: list[bytes]) -> None:
+        """A station at a time, as much as the kernel takes: the broker reads meanwhile."""
+        for station, chunk in zip(self._stations, data, strict=True):
+            station.send(chunk)
+
+    def close(self) -> None:
+        for station in self._stations:
+            station.close()
+        self._loop.close()
+
+
+@contextlib.contextmanager
+def _sides(*made: Side | None) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for side in made:
+            if side is not None:
+                side.close()
+
+
+def _served(side: Submission, seed: int) -> Side:
+    return Side(side, side.Broker(side.BrokerConfig(host="127.0.0.1", port=0)), True, seed)
+
+
+def _plain(peer: Submission, seed: int) -> Side:
+    return Side(peer, peer.Broker(), False, seed)
+
+
+@pytest.mark.criterion("11", points=3, after=SERVING)
+def test_half_the_throughput(
+    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+) -> None:
+    """Frames of 48 stations reach three handlers at half the speed of the model answer."""
+    seed = rng.getrandbits(32)
+    mine = _served(submission, seed)
+    other = _served(reference, seed) if reference else _plain(peer, seed)
+    with _sides(mine, other):
+        result = race.compare(
+            "Frames to three handlers, the half",
+            mine,
+            other,
+            peer_name="model answer" if reference else PEER,
+            unit="frame",
+            rounds=ROUNDS,
+            per=STATIONS * BATCH,
+            target=HALF if reference else 1.0,
+        )
+    require_ratio(result, "delivery")
+
+
+@pytest.mark.criterion("11", points=3, after=SERVING)
+def test_throughput(
+    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+) -> None:
+    """Frames of 48 stations reach three handlers twice as fast as with asyncio's streams.
+
+    Or at nine tenths of the model answer's speed. The mission asks for 100,000 frames a second.
+    """
+    seed = rng.getrandbits(32)
+    mine, plain = _served(submission, seed), _plain(peer, seed)
+    model = _served(reference, seed) if reference else None
+    with _sides(mine, plain, model):
+        result = race.compare(
+            "Frames to three handlers",
+            mine,
+            plain,
+            peer_name=PEER,
+            unit="frame",
+            rounds=ROUNDS,
+            per=STATIONS * BATCH,
+            target=TIMES_THE_PEER,
+            reference=model,
+            memory=(submission, peer, reference),
+        )
+    require_ratio(result, "delivery")
+
+
+__all__ = ["test_half_the_throughput", "test_throughput"]

@@ -1,0 +1,116 @@
+"""Answers to foundation/01-tasks, judged: what the tests of its suite share."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from grader.acceptance.foundation import (
+    _tasks,
+    _tasks_ending,
+    _tasks_serving,
+    _tasks_trouble,
+    test_tasks,
+)
+from grader.acceptance.foundation.mutants_tasks import MUTANTS
+from grader.authoring.mutants import Variant
+from grader.job import JobSpec, run_one
+from grader.report import CriterionReport, Report
+from meridian.academy.curriculum import Capstone, load
+
+ROOT = Path(__file__).parents[3]
+KEY = "foundation/01-tasks"
+SOLUTION = ROOT / "solutions" / KEY
+ADAPTER = ROOT / "tests" / "grader" / "adapters" / "foundation_01_tasks"
+MODULE = load(ROOT).module(KEY)
+CAPSTONE = MODULE.capstone
+
+HALVES = MUTANTS[::2], MUTANTS[1::2]
+"""In two files of tests, which two processes run at the same time."""
+
+
+def judge(
+    submission: Path,
+    out: Path,
+    *,
+    mode: str = "check",
+    box: str = "none",
+    criteria: Collection[str] = (),
+) -> Report:
+    """Judge in this process (`none`: trusted code only) or in a box; all `criteria`, or some."""
+    definition, suite = part_of_the_suite(criteria, out) if criteria else (CAPSTONE, None)
+    report = run_one(
+        JobSpec(
+            capstone=KEY,
+            submission=submission,
+            out=out / "out",
+            mode=mode,  # type: ignore[arg-type]
+            box=box,
+            trusted=box == "none",
+            seed="00" * 16,
+            key=b"k" * 32,
+            definition=definition,
+            suite=suite,
+        )
+    )
+    gc.collect()  # what was left open goes here, and not in another test
+    return report
+
+
+def part_of_the_suite(criteria: Collection[str], folder: Path) -> tuple[Capstone, Path]:
+    """An entry and a suite that know only these criteria."""
+    tests = [
+        name
+        for name in test_tasks.__all__
+        if any(
+            mark.name == "criterion" and mark.args[0] in criteria
+            for mark in getattr(test_tasks, name).pytestmark
+        )
+    ]
+    suite = folder / "suite" / "test_tasks.py"
+    suite.parent.mkdir(parents=True)
+    suite.write_text(f"from {test_tasks.__name__} import {', '.join(tests)}\n")
+    chosen = tuple(c for c in CAPSTONE.criteria if c.id in criteria)
+    return msgspec.structs.replace(CAPSTONE, criteria=chosen), suite
+
+
+def missed(report: Report) -> dict[str, CriterionReport]:
+    """The criteria that were judged and not passed."""
+    return {c.id: c for c in report.criteria if c.outcome not in ("passed", "not_run")}
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller numbers and shorter waits, enough for these mistakes."""
+    for module, name, value in (
+        (_tasks, "PACE_S", 0.1),
+        (_tasks, "PATIENCE_S", 2.5),
+        (_tasks_serving, "STATIONS", 12),
+        (_tasks_serving, "FRAMES_EACH", 20),
+        (_tasks_serving, "SLOW_FRAMES", 120),
+        (_tasks_ending, "PAUSE_S", 0.1),
+        (_tasks_ending, "DEADLINE_S", 0.2),
+        (_tasks_ending, "GRACE_S", 0.2),
+        (_tasks_trouble, "CYCLES", 60),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+
+def expect_missed(
+    variant: Variant, wrong: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `wrong`, and of what everything stands on, `variant` fails `wrong`; the message says why.
+
+    That it fails nothing else is for `grader prove` to find, which has the time.
+    """
+    hurry(monkeypatch)
+    answer = variant.write(SOLUTION, tmp_path / "submission")
+    report = judge(answer, tmp_path, criteria={"1", *wrong})
+    found = missed(report)
+    assert found.keys() == wrong, {c.id: c.message for c in found.values()}
+    entry = found[variant.criterion]
+    assert entry.score < entry.points
+    assert len(entry.message) > 40, "the message says what was asked and what was expected"
