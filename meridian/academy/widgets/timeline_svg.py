@@ -52,7 +52,7 @@ def paint_timeline(
         raise ValueError(f"Expected a unit of {', '.join(_UNITS)}, got {unit!r}")
     whole = max(until_s or 0.0, timeline.duration_s) or 1.0
     names = [_cut(lane.name) for lane in timeline.lanes]
-    left = 16 + 6.4 * max(map(len, names), default=4)
+    left = 18 + 6.9 * max(map(len, names), default=4)
     scale = (_WIDTH - left - _RIGHT) / whole
     top = 30.0 if title else 10.0
     parts = [text(8, 16, title, size=13, extra='font-weight="600"')] if title else []
@@ -105,7 +105,7 @@ def _marks(marks: Sequence[Mark], left: float, scale: float, y: float) -> Iterab
         if said and place >= free_from:
             yield text(place, y + 17 + _BAR, said, size=9.5, fill=ink)
             free_from = place + width + 6
-        else:
+        elif said:
             yield f'<circle cx="{x:.2f}" cy="{y + 1:.1f}" r="1.6" style="fill:{ink}"/>'
 
 
@@ -120,7 +120,8 @@ def _axis(
         words = f"{number * step * _UNITS[unit]:g}"
         if number == count:
             words += f" {unit}" + "s" * (unit == "tick")
-        yield text(x, bottom + 15, words, size=9.5, fill=MUTED, anchor="middle")
+        anchor = "end" if x > _WIDTH - 28 else "middle"
+        yield text(min(x, _WIDTH - 2), bottom + 15, words, size=9.5, fill=MUTED, anchor=anchor)
 
 
 def _tick_s(whole_s: float, unit: str) -> float:
