@@ -197,12 +197,17 @@ class _Stepped(Coroutine[Any, Any, Any]):
         return value
 
     def send(self, value: Any) -> Any:
+        error = getattr(value, "error", None)  # trio sends an outcome, which the task unwraps
+        if isinstance(error, BaseException):
+            self._raised(type(error))
         return self._step(self._inner.send, value)
 
     def throw(self, *error: Any) -> Any:
-        thrown = error[0] if isinstance(error[0], type) else type(error[0])
-        self._lane.marks.append(Mark(self._recorder.now(), thrown.__name__, "raised"))
+        self._raised(error[0] if isinstance(error[0], type) else type(error[0]))
         return self._step(self._inner.throw, *error)
+
+    def _raised(self, thrown: type[BaseException]) -> None:
+        self._lane.marks.append(Mark(self._recorder.now(), thrown.__name__, "raised"))
 
     def close(self) -> None:
         self._inner.close()

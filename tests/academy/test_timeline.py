@@ -6,6 +6,7 @@ import itertools
 import threading
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from meridian.academy.timeline import Lane, RecordingLost, Step, Timeline, mark, record
@@ -69,6 +70,20 @@ def test_what_is_thrown_into_a_task_is_marked() -> None:
         ("CancelledError", "raised"),
         ("CancelledError", "cancelled"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"), [("asyncio", "CancelledError"), ("trio", "Cancelled")]
+)
+def test_a_cancellation_is_marked_where_it_is_thrown_in(backend: str, name: str) -> None:
+    async def parent() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep_forever, name="child")
+            await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+
+    marks = record(parent, backend=backend).lane("child").marks
+    assert [(each.label, each.kind) for each in marks] == [(name, "raised"), (name, "cancelled")]
 
 
 def test_names_given_twice_are_numbered() -> None:
