@@ -1,0 +1,186 @@
+"""A burst of calls on a real pool of blocking threads: who waits for a thread, and how long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import anyio
+import ipywidgets
+
+from meridian.academy.widgets.base import (
+    ACCENT,
+    FAINT,
+    INK,
+    MUTED,
+    PicturedBox,
+    escape,
+    picture,
+    svg_document,
+)
+from meridian.academy.widgets.page_geometry import text
+from meridian.foundation.tasks import BlockingPool, Runtime, RuntimeConfig
+
+__all__ = ["BlockingCall", "PoolSaturation", "longest_queue", "paint_calls", "send_burst"]
+
+_WIDTH, _LEFT, _RIGHT = 720.0, 70.0, 16.0
+_ROW, _QUEUE = 10.0, 52.0
+
+
+class BlockingCall(NamedTuple):
+    """One call: when it was asked for, when a thread took it, and when it was over."""
+
+    asked_s: float
+    began_s: float
+    ended_s: float
+
+
+def send_burst(limit: int, jobs: int, job_s: float) -> list[BlockingCall]:
+    """Send `jobs` calls that sleep `job_s` at once to a `BlockingPool` of `limit` threads.
+
+    In the order they were asked for; seconds since the first one. Real threads, real time.
+    """
+    pool = BlockingPool(limit, name="burst")
+    calls: list[BlockingCall] = []
+
+    def call(asked_s: float) -> None:
+        began_s = time.perf_counter()
+        time.sleep(job_s)
+        calls.append(BlockingCall(asked_s, began_s, time.perf_counter()))
+
+    async def burst() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(jobs):
+                tasks.start_soon(pool.run, call, time.perf_counter())
+
+    try:
+        with Runtime(RuntimeConfig(name="burst")) as runtime:
+            runtime.block_on(burst)
+    finally:
+        pool.close()
+    zero_s = min((call.asked_s for call in calls), default=0.0)
+    return sorted(BlockingCall(*(at - zero_s for at in call)) for call in calls)
+
+
+def longest_queue(calls: Sequence[BlockingCall]) -> int:
+    """How many calls waited for a thread at once, at most."""
+    return max((queued for _, queued in _queue(calls)), default=0)
+
+
+def _queue(calls: Sequence[BlockingCall]) -> list[tuple[float, int]]:
+    """How many wait, from each moment on at which that changes."""
+    moves = sorted([(c.asked_s, +1) for c in calls] + [(c.began_s, -1) for c in calls])
+    queued, steps = 0, []
+    for at_s, by in moves:
+        queued += by
+        steps.append((at_s, queued))
+    return steps
+
+
+def paint_calls(calls: Sequence[BlockingCall], *, title: str = "") -> str:
+    """Every call as a row, thin while it waits and solid in a thread; below them the queue."""
+    whole_s = max((call.ended_s for call in calls), default=0.0) or 1.0
+    scale = (_WIDTH - _LEFT - _RIGHT) / whole_s
+    top, bottom = 14.0, 14.0 + _ROW * len(calls)
+    parts = [text(8, top + 10, "calls", size=11)]
+    for number, call in enumerate(calls):
+        parts += _call(call, scale, top + number * _ROW)
+    base = bottom + 22 + _QUEUE
+    parts += _steps(calls, scale, base)
+    parts += _axis(whole_s, scale, top, base)
+    y = base + 34
+    parts.append(f'<path d="M8 {y - 4:g}h16" style="stroke:{MUTED}" stroke-width="1.6"/>')
+    parts.append(text(28, y, "waits for a thread", size=10.5, fill=MUTED))
+    parts.append(f'<rect x="148" y="{y - 9:g}" width="14" height="9" style="fill:{ACCENT}"/>')
+    parts.append(text(167, y, "runs in a thread", size=10.5, fill=MUTED))
+    return svg_document(_WIDTH, y + 8, "".join(parts), title=title)
+
+
+def _call(call: BlockingCall, scale: float, y: float) -> Iterable[str]:
+    asked, began, ended = (_LEFT + at * scale for at in call)
+    middle = y + _ROW / 2
+    yield (
+        f'<path d="M{asked:.2f} {middle:g}H{began:.2f}" style="stroke:{MUTED}" '
+        f'stroke-width="1.6" fill="none"/>'
+    )
+    yield (
+        f'<rect x="{began:.2f}" y="{y + 1:g}" width="{max(1.0, ended - began):.2f}" '
+        f'height="{_ROW - 2:g}" style="fill:{ACCENT}"/>'
+    )
+
+
+def _steps(calls: Sequence[BlockingCall], scale: float, base: float) -> Iterable[str]:
+    yield text(8, base - _QUEUE / 2 + 4, "queue", size=11)
+    most = longest_queue(calls)
+    if not most:
+        return
+    path, height = f"M{_LEFT:g} {base:g}", _QUEUE / most
+    for at_s, queued in _queue(calls):
+        path += f"H{_LEFT + at_s * scale:.2f}V{base - queued * height:.1f}"
+    yield f'<path d="{path}" style="stroke:{INK}" stroke-width="1.8" fill="none"/>'
+    yield text(_LEFT - 6, base - _QUEUE + 9, str(most), size=9.5, fill=MUTED, anchor="end")
+
+
+def _axis(whole_s: float, scale: float, top: float, base: float) -> Iterable[str]:
+    steps_ms = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+    step_ms = next((ms for ms in steps_ms if whole_s * 1e3 / ms <= 8), 10_000)
+    for number in range(int(whole_s * 1e3 / step_ms) + 1):
+        x = _LEFT + number * step_ms / 1e3 * scale
+        yield (f'<path d="M{x:.2f} {top:g}V{base + 3:g}" style="stroke:{FAINT}" stroke-width="1"/>')
+        words = f"{number * step_ms}{' ms' if number == 0 else ''}"
+        yield text(x, base + 15, words, size=9.5, fill=MUTED, anchor="middle")
+
+
+class PoolSaturation(PicturedBox):
+    """Sliders for the pool and the burst; each change sends the burst again."""
+
+    def __init__(self, limit: int = 4, jobs: int = 16, job_ms: int = 50) -> None:
+        self.limit = _slider("threads at most", limit, 1, 40)
+        self.jobs = _slider("calls at once", jobs, 1, 40)
+        self.job_ms = _slider("each takes, ms", job_ms, 10, 100)
+        self._said = ipywidgets.HTML()
+        self._view = ipywidgets.HTML()
+        controls = [self.limit, self.jobs, self.job_ms]
+        super().__init__(
+            [ipywidgets.HBox(controls), self._said, self._view],
+            draw=lambda: self._svg,
+            alt="A burst of calls on a pool of threads",
+        )
+        for control in controls:
+            control.observe(self._refresh, "value")
+        self._refresh()
+
+    @property
+    def said(self) -> str:
+        """What became of the burst."""
+        waits_ms = [(call.began_s - call.asked_s) * 1e3 for call in self.calls]
+        all_ms = max(call.ended_s for call in self.calls) * 1e3
+        return (
+            f"{len(self.calls)} calls done after {all_ms:.0f} ms; the longest wait for a thread "
+            f"was {max(waits_ms):.0f} ms, the longest queue {longest_queue(self.calls)}"
+        )
+
+    def static_html(self) -> str:
+        return f"{picture(self._svg, self.said)}<p>{escape(self.said)}</p>"
+
+    def static_text(self) -> str:
+        return f"[picture] {self.said}"
+
+    def _refresh(self, _: object = None) -> None:
+        self.calls = send_burst(self.limit.value, self.jobs.value, self.job_ms.value / 1e3)
+        self._svg = paint_calls(self.calls, title=self.said)
+        self._said.value = escape(self.said)
+        self._view.value = self._svg
+
+
+def _slider(what: str, value: int, least: int, most: int) -> ipywidgets.IntSlider:
+    return ipywidgets.IntSlider(
+        value,
+        least,
+        most,
+        description=what,
+        continuous_update=False,
+        style={"description_width": "initial"},
+        layout=ipywidgets.Layout(width="19rem"),
+    )
