@@ -29,7 +29,14 @@ from meridian.foundation.tasks import (
 )
 from meridian.testing.virtual_loop import run_virtual
 
-__all__ = ["FetchBesideCommands", "HeldLoop", "StationFetches", "beside_commands", "fetches"]
+__all__ = [
+    "FetchBesideCommands",
+    "HeldLoop",
+    "StationFetches",
+    "beat_beside_validator",
+    "beside_commands",
+    "fetches",
+]
 
 COMMANDS = (("REPOINT", 0.060), ("STATUS", 0.120), ("RESET", 0.180), ("SAFE_MODE", 0.240))
 FETCH_S = 0.2
@@ -121,7 +128,7 @@ class StationFetches(_Lab):
 # -- holding the loop ------------------------------------------------------------------------------
 
 
-async def _held(size: int, beats: int = 12, every_s: float = 0.01) -> None:
+async def beat_beside_validator(size: int, beats: int = 12, every_s: float = 0.01) -> None:
     async def heartbeat() -> None:
         begun_s = time.perf_counter()
         for number in range(1, beats + 1):
@@ -147,7 +154,7 @@ class HeldLoop(_Lab):
         super().__init__([self.size], self._beat, "A heartbeat beside a validator")
 
     def _beat(self) -> tuple[str, str]:
-        timeline = record(_held, self.size.value).only("heartbeat", "validator")
+        timeline = record(beat_beside_validator, self.size.value).only("heartbeat", "validator")
         beats = [each.at_s for each in timeline.lane("heartbeat").marks if each.kind == "note"]
         longest_ms = max(b - a for a, b in zip([0.0, *beats], beats, strict=False)) * 1e3
         held_ms = max(step.end_s - step.start_s for step in timeline.lane("validator").steps) * 1e3

@@ -33,7 +33,7 @@ class Stalled(MeridianError, RuntimeError):
 
     def __init__(self, tasks: list[StalledTask]) -> None:
         self.tasks = tasks
-        which = ", ".join(f"{t.name} ({t.cause} after {t.polls} polls)" for t in tasks)
+        which = ", ".join(f"{t.name} ({t.cause}, polls: {t.polls})" for t in tasks)
         super().__init__(f"Nothing is left to run, and pending are: {which}")
 
 

@@ -255,7 +255,7 @@ def test_block_on_raises_instead_of_hanging() -> None:
     executor = MiniExecutor()
     assert executor.block_on(Turns(3)) == "done"
     executor.spawn(Cell(), "other")
-    with pytest.raises(Stalled, match=r"other \(waiting after 1 polls\), block_on-") as caught:
+    with pytest.raises(Stalled, match=r"other \(waiting, polls: 1\), block_on-") as caught:
         executor.block_on(Cell(keep=False))
     assert [task.cause for task in caught.value.tasks] == ["waiting", "lost-waker"]
     assert [task.name for task in executor.tasks] == ["other"], "what was blocked on is dropped"
