@@ -26,19 +26,19 @@ __all__ = ["DuplicateSource", "Router", "RouterHandle", "RouterStats", "UnknownS
 
 
 class DuplicateSource(MeridianError, ValueError):
-    """A feed was added under an id that another still has."""
+    """A source was added under an id that another still has."""
 
     def __init__(self, source_id: int) -> None:
         self.source_id = source_id
-        super().__init__(f"Source {source_id} has a feed already: remove_feed() it first")
+        super().__init__(f"Source {source_id} is there already: remove it first")
 
 
 class UnknownSource(MeridianError, LookupError):
-    """A feed was to be removed that is not there: never added, or at its end."""
+    """A source was to be removed that is not there."""
 
     def __init__(self, source_id: int) -> None:
         self.source_id = source_id
-        super().__init__(f"Source {source_id} has no feed")
+        super().__init__(f"Source {source_id} is not there: never added, or at its end")
 
 
 class RouterStats(msgspec.Struct, frozen=True, kw_only=True):

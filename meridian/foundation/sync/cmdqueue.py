@@ -103,6 +103,11 @@ class CommandQueue:
         """Threads asleep in `push`, each with a command that is not admitted."""
         return len(self._ledger.producers)
 
+    def has_room(self, cmd: Command) -> bool:
+        """Whether `push` would admit `cmd` at once now; another producer may be quicker."""
+        with self._lock:
+            return self._ledger.has_room(cmd)
+
     def __len__(self) -> int:
         """Commands admitted and not dispatched. Takes no lock."""
         return self._ledger.metrics.waiting
