@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 from grader.acceptance.foundation._sync import (
     BASE,
@@ -22,6 +23,7 @@ from grader.judging.properties import Finder
 from grader.proxy.submission import Submission
 
 BATCHES, BATCH = 200, 1_000
+EXAMPLES = 40
 HISTORIES = 5
 IDLE_S = 2.0
 IDLE_CPU_S = 0.020
@@ -33,9 +35,9 @@ TRIES = 3  # a machine that does other work may be late once
 @pytest.mark.criterion("1", points=1)
 def test_a_command_goes_through(submission: Submission) -> None:
     """A command that is pushed is popped."""
-    queue = submission.CommandQueue(2)
     probe = probe_of(submission)
     command = probe.command(submission.module(), 50, 7)
+    queue = submission.CommandQueue(2)
     queue.push(command)
     expect(probe.size(queue), 1, "len(queue) after a push")
     expect(queue.pop(1.0).issued_at, 7, "issued_at of what pop gives")
@@ -50,12 +52,10 @@ def test_preloaded_batches_come_in_order(submission: Submission, find: Finder, r
     def check(rows: list[Row]) -> None:
         require_order(rows, probe.order(package, rows), "push all, pop all")
 
-    from hypothesis import strategies as st
-
     rows = st.lists(
         st.tuples(st.sampled_from([10, 50, 255]), st.integers(0, 3)), min_size=1, max_size=6
     )
-    find(check, rows=rows, examples=40)
+    find(check, rows=rows, examples=EXAMPLES)
     for _ in range(BATCHES):
         check(drawn(rng, BATCH))
     shuffled = drawn(rng, BATCH)

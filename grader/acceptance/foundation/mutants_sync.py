@@ -8,7 +8,7 @@ __all__ = ["MUTANTS", "PROOF", "SLOW"]
 
 COMMAND, DEMO, METRICS, QUEUE = "command.py", "demo.py", "metrics.py", "queue.py"
 PUSH = "heapq.heappush(self._heap, (*self._key(cmd), cmd))"
-COUNT = "self._metrics.count_admission()"
+COUNT = "self._metrics._count_admission()"
 WAIT = "self._filled.wait(left_s)"
 BEGIN = (
     "        with self._lock:\n            try:\n"

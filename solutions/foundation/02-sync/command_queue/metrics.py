@@ -49,10 +49,10 @@ class Metrics:
         ### END SOLUTION
 
     ### BEGIN SOLUTION
-    def count_admission(self) -> None:
+    def _count_admission(self) -> None:
         self._pushed += 1
 
-    def count_dispatch(self, *, safe_mode: bool) -> None:
+    def _count_dispatch(self, *, safe_mode: bool) -> None:
         self._dispatched += 1
         if safe_mode:
             self._safe_mode += 1

@@ -183,7 +183,7 @@ class CommandQueue:
         heapq.heappush(self._heap, (*self._key(cmd), cmd))
         if cmd.priority < URGENT:
             self._common += 1
-        self._metrics.count_admission()
+        self._metrics._count_admission()
         if self._idle:
             self._filled.notify()
 
@@ -191,7 +191,7 @@ class CommandQueue:
         *_, cmd = heapq.heappop(self._heap)
         if cmd.priority < URGENT:
             self._common -= 1
-        self._metrics.count_dispatch(safe_mode=cmd.kind is CommandKind.SAFE_MODE)
+        self._metrics._count_dispatch(safe_mode=cmd.kind is CommandKind.SAFE_MODE)
         while self._producers and self._has_room(self._producers[0][-1].command):
             *_, producer = self._producers.pop(0)
             self._admit(producer.command)
