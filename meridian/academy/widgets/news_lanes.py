@@ -1,0 +1,152 @@
+"""Who learns of something, and when: one lane for each way of waiting, redrawn by a slider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import ipywidgets
+
+from meridian.academy.widgets.base import (
+    ACCENT,
+    BAD,
+    FAINT,
+    GOOD,
+    INK,
+    MUTED,
+    PicturedBox,
+    picture,
+    svg_document,
+)
+from meridian.academy.widgets.page_geometry import text
+
+__all__ = ["NewsLane", "NewsLanes", "NewsRun", "paint_news"]
+
+_WIDTH, _RIGHT, _CHAR = 740.0, 20.0, 7.0
+_TOP, _ROW = 34.0, 46.0
+_BOLD = 'font-weight="600"'
+_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+
+
+class NewsLane(NamedTuple):
+    """One that waits from `start_s` to `end_s`; ``None``: still when the picture ends."""
+
+    name: str
+    start_s: float
+    end_s: float | None
+    said: str
+    good: bool
+
+
+class NewsRun(NamedTuple):
+    """The lanes of one run, and what happened beside them: moments with a word."""
+
+    lanes: tuple[NewsLane, ...]
+    events: tuple[tuple[float, str], ...]
+    until_s: float
+
+
+def paint_news(run: NewsRun) -> str:
+    """The lanes over time, as an SVG document."""
+    left = 20 + _CHAR * max(len(lane.name) for lane in run.lanes)
+    scale = (_WIDTH - left - _RIGHT) / run.until_s
+    bottom = _TOP + _ROW * len(run.lanes)
+    parts = [*_axis(run.until_s, left, scale, bottom), *_events(run, left, scale, bottom)]
+    for place, lane in enumerate(run.lanes):
+        parts += _lane(lane, run.until_s, left, scale, _TOP + place * _ROW)
+    return svg_document(_WIDTH, bottom + 24, "".join(parts), title=_said(run))
+
+
+def _lane(lane: NewsLane, until_s: float, left: float, scale: float, y: float) -> Iterable[str]:
+    end_s = until_s if lane.end_s is None else lane.end_s
+    x0, x1 = left + lane.start_s * scale, left + end_s * scale
+    ink = GOOD if lane.good else BAD
+    yield text(left - 12, y + 19, lane.name, size=11.5, anchor="end")
+    dashes = ' stroke-dasharray="6 4"' if lane.end_s is None else ""
+    yield (
+        f'<path d="M{x0:.1f} {y + 15:.1f}L{x1:.1f} {y + 15:.1f}" style="stroke:{ACCENT}" '
+        f'stroke-width="6"{dashes}/>'
+        f'<path d="M{x0:.1f} {y + 8:.1f}v14" style="stroke:{INK}" stroke-width="1.6"/>'
+    )
+    words = f"{'✔' if lane.good else '✘'} {lane.said}"
+    if lane.end_s is not None:
+        yield f'<circle cx="{x1:.1f}" cy="{y + 15:.1f}" r="5.5" style="fill:{ink}"/>'
+    width = 6.0 * len(words)
+    yield text(max(left, min(x0, _WIDTH - width)), y + 36, words, size=11, fill=ink, extra=_BOLD)
+
+
+def _events(run: NewsRun, left: float, scale: float, bottom: float) -> Iterable[str]:
+    free_from = 0.0
+    for at_s, word in run.events:
+        x = left + at_s * scale
+        yield (
+            f'<path d="M{x:.1f} {_TOP - 8:.1f}L{x:.1f} {bottom:.1f}" style="stroke:{INK}" '
+            'stroke-width="1.2" stroke-dasharray="3 3"/>'
+        )
+        half = 3.1 * len(word)
+        middle = min(max(x, left + half), _WIDTH - half - 4)
+        if middle - half >= free_from:
+            yield text(middle, _TOP - 14, word, size=11, anchor="middle")
+            free_from = middle + half + 8
+
+
+def _axis(until_s: float, left: float, scale: float, bottom: float) -> Iterable[str]:
+    step = next((step for step in _TICKS if until_s / step <= 12), 10_000)
+    last = int(until_s / step)
+    for number in range(last + 1):
+        x = left + number * step * scale
+        yield (
+            f'<path d="M{x:.1f} {_TOP - 4:.1f}L{x:.1f} {bottom + 3:.1f}" style="stroke:{FAINT}" '
+            'stroke-width="1"/>'
+        )
+        words = f"{number * step} s" if number == last else str(number * step)
+        yield text(x, bottom + 16, words, size=9.5, fill=MUTED, anchor="middle")
+
+
+def _said(run: NewsRun) -> str:
+    return "; ".join(f"{lane.name}: {lane.said}" for lane in run.lanes)
+
+
+class NewsLanes(PicturedBox):
+    """A slider, and the lanes of what `run` makes of its value, run anew with every change."""
+
+    def __init__(
+        self,
+        run: Callable[[float], NewsRun],
+        *,
+        control: str,
+        low: float,
+        high: float,
+        start: float,
+        step: float = 1.0,
+    ) -> None:
+        self._make = run
+        self.control = ipywidgets.FloatSlider(
+            start,
+            min=low,
+            max=high,
+            step=step,
+            description=control,
+            readout_format="g",
+            continuous_update=False,
+            style={"description_width": "initial"},
+            layout=ipywidgets.Layout(width="30rem"),
+        )
+        self._view = ipywidgets.HTML()
+        super().__init__([self.control, self._view], draw=self.svg, alt="")
+        self.run: NewsRun
+        self._play()
+        self.control.observe(self._play, "value")
+
+    def svg(self) -> str:
+        return paint_news(self.run)
+
+    def static_html(self) -> str:
+        return picture(self.svg(), _said(self.run))
+
+    def static_text(self) -> str:
+        return f"[picture] {_said(self.run)}"
+
+    def _play(self, _: object = None) -> None:
+        self.run = self._make(self.control.value)
+        self._view.value = self.svg()
