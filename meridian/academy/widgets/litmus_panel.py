@@ -95,7 +95,8 @@ def paint_litmus(run: LitmusRun) -> str:
         'stroke-width="3"/></pattern>'
     )
     parts = [f"<defs>{hatch}</defs>"]
-    title = f"{run.test}, {_words(run.order)}: {run.rounds:,} rounds on this {platform.machine()}"
+    ran = "" if run.problem else f": {run.rounds:,} rounds on this {platform.machine()}"
+    title = f"{run.test}, {_words(run.order)}{ran}"
     parts.append(text(8, 18, title, size=13, extra='font-weight="600"'))
     if run.problem:
         parts.append(text(8, 44, f"Not run here: {run.problem}.", size=12))

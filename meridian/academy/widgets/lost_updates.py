@@ -129,7 +129,8 @@ class LostUpdates(PicturedBox):
             raise ValueError(f"Expected ways to count and a number of times, got {times!r}")
         self._ways = dict(ways)
         self._times = times
-        self.way = ipywidgets.Dropdown(options=[_ALL, *ways], description="count")
+        layout = ipywidgets.Layout(width="24rem")
+        self.way = ipywidgets.Dropdown(options=[_ALL, *ways], description="count", layout=layout)
         self.threads = ipywidgets.IntSlider(2, 1, 4, description="threads")
         self.threads.continuous_update = False
         self.again = ipywidgets.Button(description="Run again")

@@ -19,7 +19,7 @@ from meridian.academy.widgets.base import (
 from meridian.academy.widgets.page_geometry import text
 from meridian.academy.widgets.store_buffer_model import CORES, Machine
 
-__all__ = ["happened", "paint_machine", "verdict"]
+__all__ = ["happened", "last_step", "paint_machine", "verdict"]
 
 _WIDTH, _GAP, _LINE = 720.0, 16.0, 21.0
 _MONO = f'font-family="{MONO}"'
@@ -59,6 +59,23 @@ def happened(machine: Machine, weak: tuple[int, ...]) -> str:
     memory = ", ".join(f"{cell} is {int(cell in machine.memory)}" for cell in cells)
     waits = f"in store buffers {', '.join(waiting)}" if waiting else "store buffers empty"
     return f"Memory: {memory}; {waits}. {verdict(machine, weak)}"
+
+
+def last_step(before: Machine, after: Machine) -> str:
+    """What the move from one state to the next did, in words."""
+    core = next(k for k in range(len(before.done)) if _of(before, k) != _of(after, k))
+    name, buffer = CORES[core], before.buffers[core]
+    if before.done[core] == after.done[core]:
+        return f"{buffer[0]} = 1 of core {name} reaches memory"
+    access = before.programs[core][before.done[core]]
+    if access.kind == "store":
+        return f"{name} stores {access.cell} = 1 into its buffer"
+    source = "its own buffer" if access.cell in buffer else "memory"
+    return f"{name} reads {access.cell} = {after.loads[core][-1]} from {source}"
+
+
+def _of(machine: Machine, core: int) -> tuple[int, tuple[str, ...]]:
+    return machine.done[core], machine.buffers[core]
 
 
 def verdict(machine: Machine, weak: tuple[int, ...]) -> str:

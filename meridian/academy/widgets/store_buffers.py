@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import ipywidgets
 
 from meridian.academy.widgets.base import PicturedBox, escape, picture
 from meridian.academy.widgets.store_buffer_model import CORES, Machine, Move, start
-from meridian.academy.widgets.store_buffer_svg import happened, paint_machine
+from meridian.academy.widgets.store_buffer_svg import happened, last_step, paint_machine
 from meridian.foundation.sync.litmus import LITMUS
 
 __all__ = ["StoreBuffers", "play"]
@@ -66,8 +68,8 @@ class StoreBuffers(PicturedBox):
         children = [
             ipywidgets.HBox([self.test, self.order]),
             ipywidgets.HBox([*rows, self.undo, self.restart]),
-            self._view,
             self._said,
+            self._view,
         ]
         super().__init__(children, draw=self.svg, alt="")
         self.test.observe(self._begin, "value")
@@ -81,6 +83,12 @@ class StoreBuffers(PicturedBox):
     @property
     def said(self) -> str:
         return happened(self.machine, LITMUS[self.test.value].weak)
+
+    @property
+    def history(self) -> str:
+        """All steps so far, numbered."""
+        steps = [last_step(before, after) for before, after in pairwise(self.states)]
+        return ";  ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
     def step(self, move: Move) -> None:
         """Let `move` happen, if it can."""
@@ -114,7 +122,7 @@ class StoreBuffers(PicturedBox):
             button.disabled = move not in possible
         self.undo.disabled = self.restart.disabled = len(self.states) == 1
         self._view.value = self.svg()
-        self._said.value = f'<span style="font-size:12px">{escape(self.said)}</span>'
+        self._said.value = escape(self.history)
 
 
 def _button(words: str, width: str = "9rem") -> ipywidgets.Button:

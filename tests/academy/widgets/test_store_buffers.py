@@ -95,6 +95,15 @@ def test_the_weak_outcome_is_marked_and_named() -> None:
     assert "✔ Outcome (0, 1)" in ordinary.said
 
 
+def test_the_history_says_where_each_value_came_from() -> None:
+    assert StoreBuffers("SB").history == ""
+    assert StoreBuffers("SB", steps="AAaBB").history == (
+        "1. A stores x = 1 into its buffer;  2. A reads y = 0 from memory;  "
+        "3. x = 1 of core A reaches memory;  4. B stores y = 1 into its buffer;  "
+        "5. B reads x = 1 from memory"
+    )
+
+
 def test_only_buttons_that_can_do_something_are_enabled() -> None:
     panel = StoreBuffers("SB", fenced=True)
     run, drain = panel.buttons[Move(0, "run")], panel.buttons[Move(0, "drain")]
