@@ -6,69 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from grader.acceptance.foundation import _sync_admission, _sync_order, _sync_race, _sync_schedules
+from grader.acceptance.foundation import _sync_race
 from grader.acceptance.foundation.mutants_sync import MUTANTS, SLOW
 from grader.authoring.build import write_exercise
 from grader.authoring.mutants import Variant
 from grader.box import detect
-from grader.job import JobSpec, run_one
-from grader.report import CriterionReport, Report
-from meridian.academy.curriculum import load
 from meridian.academy.outcomes import NOT_JUDGED, shown_outcome
-
-ROOT = Path(__file__).parents[3]
-KEY = "foundation/02-sync"
-SOLUTION = ROOT / "solutions" / KEY
-ADAPTER = Path(__file__).parents[1] / "adapters" / "foundation_02_sync"
-MODULE = load(ROOT).module(KEY)
-CAPSTONE = MODULE.capstone
-
-
-def judge(submission: Path, out: Path, *, mode: str = "check", box: str = "none") -> Report:
-    """Judge in this process (`none`: trusted code only) or in a box."""
-    return run_one(
-        JobSpec(
-            capstone=KEY,
-            submission=submission,
-            out=out / "out",
-            mode=mode,  # type: ignore[arg-type]
-            box=box,
-            trusted=box == "none",
-            seed="00" * 16,
-            key=b"k" * 32,
-            definition=CAPSTONE,
-        )
-    )
-
-
-def missed(report: Report) -> dict[str, CriterionReport]:
-    """The criteria that were judged and not passed."""
-    return {c.id: c for c in report.criteria if c.outcome not in ("passed", "not_run")}
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smaller numbers, enough for these mistakes; and more patience with a machine at work."""
-    for module, name, value in (
-        (_sync_order, "BATCHES", 2),
-        (_sync_order, "BATCH", 100),
-        (_sync_order, "EXAMPLES", 10),
-        (_sync_order, "HISTORIES", 1),
-        (_sync_order, "IDLE_S", 0.5),
-        (_sync_order, "IDLE_CPU_S", 0.010),
-        (_sync_order, "WAKES", 20),
-        (_sync_order, "WAKE_S", 0.5),
-        (_sync_schedules, "SCHEDULES", 300),
-        (_sync_schedules, "BYTECODES", 150),
-        (_sync_schedules, "EACH", 250),
-        (_sync_schedules, "ROUNDS", 1),
-        (_sync_schedules, "READ_S", 2.0),
-        (_sync_admission, "SHUTDOWN_S", 3.0),
-        (_sync_admission, "POP_S", 0.5),
-        (_sync_race, "COMMANDS", 1_500),
-        (_sync_race, "ROUNDS", 8),
-    ):
-        monkeypatch.setattr(module, name, value)
+from tests.grader.acceptance.sync_answers import (
+    ADAPTER,
+    CAPSTONE,
+    HALVES,
+    KEY,
+    MODULE,
+    ROOT,
+    SOLUTION,
+    expect_missed,
+    hurry,
+    judge,
+    missed,
+)
 
 
 def test_points_add_up() -> None:
@@ -105,8 +61,8 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-@pytest.mark.usefixtures("quick")
-def test_the_queue_itself(tmp_path: Path) -> None:
+def test_the_queue_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
     report = judge(ADAPTER, tmp_path)
     assert missed(report) == {}
     assert report.score == report.max_score == 94
@@ -130,36 +86,13 @@ def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
         assert criterion.message.count(NOT_JUDGED) == len(criterion.message.splitlines())
 
 
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("variant", MUTANTS, ids=lambda v: v.name)
-def test_a_wrong_answer_fails_its_criterion_alone(variant: Variant, tmp_path: Path) -> None:
-    report = judge(variant.write(SOLUTION, tmp_path / "submission"), tmp_path)
-    found = missed(report)
-    assert found.keys() == {variant.criterion}, {c.id: c.message for c in found.values()}
-    entry = found[variant.criterion]
-    assert entry.score < entry.points
-    assert len(entry.message) > 40, "the message says what was asked and what was expected"
-    assert report.score == 94 - entry.points + entry.score
+@pytest.mark.parametrize("variant", HALVES[0], ids=lambda v: v.name)
+def test_a_wrong_answer_fails_its_criterion_alone(
+    variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect_missed(variant, tmp_path, monkeypatch)
 
 
 def test_every_criterion_has_a_wrong_answer() -> None:
     assert {v.criterion for v in (*MUTANTS, SLOW)} == {c.id for c in CAPSTONE.criteria}
     assert len(MUTANTS) >= 20
-
-
-@pytest.mark.usefixtures("quick")
-def test_an_interleaving_is_shown_and_the_same_again(tmp_path: Path) -> None:
-    wrong = next(v for v in MUTANTS if v.name == "looks_before_it_leaps")
-    folder = wrong.write(SOLUTION, tmp_path / "submission")
-    shown = [missed(judge(folder, tmp_path / str(i)))["3"].counterexample for i in range(2)]
-    assert shown[0] == shown[1]
-    assert "queue.py:" in shown[0]
-    assert "stuck: " in shown[0]
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_slow_queue_loses_the_race(tmp_path: Path) -> None:
-    report = judge(SLOW.write(SOLUTION, tmp_path / "submission"), tmp_path, mode="bench")
-    entry = missed(report)["9"]
-    assert entry.score <= 1
-    assert "push and pop" in entry.message
