@@ -1,0 +1,243 @@
+"""Which work gets faster with more threads, and what becomes of pairs at the borders of shards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import ipywidgets
+import numpy as np
+import numpy.typing as npt
+
+from meridian.academy.widgets.base import (
+    ACCENT,
+    BAD,
+    INK,
+    LINE,
+    MUTED,
+    PicturedBox,
+    escape,
+    picture,
+    svg_document,
+)
+from meridian.academy.widgets.page_geometry import ON_FILL, text
+from meridian.foundation.sync import scope
+from meridian.orbital.screening import screen_altitude
+
+__all__ = ["JOBS", "JobScaling", "ShardedScreen", "Sharding", "measure_job", "shard"]
+
+PIECES = 4
+THREADS = (1, 2, 4)
+_WIDTH = 640.0
+
+
+# -- jobs ------------------------------------------------------------------------------------------
+
+
+def _python(turns: int = 150_000) -> int:
+    total = 0
+    for number in range(turns):
+        total += number & 7
+    return total
+
+
+def _hash() -> bytes:
+    return hashlib.sha256(_megabytes()).digest()
+
+
+def _kernel() -> int:
+    return int(_spin()(6_000_000))
+
+
+def _sleep() -> None:
+    time.sleep(0.01)
+
+
+JOBS: dict[str, tuple[Callable[[], Any], str]] = {
+    "a loop in Python": (_python, "holds the interpreter's lock: no faster, however many threads"),
+    "sha256 of 8 MB": (
+        _hash,
+        "hashlib gives up the lock for large buffers: as fast as there are CPUs",
+    ),
+    "a numba kernel, nogil": (_kernel, "compiled without the lock: as fast as there are CPUs"),
+    "a call that blocks (sleep)": (_sleep, "waits without the lock: as fast as there are threads"),
+}
+
+
+@cache
+def _megabytes() -> bytes:
+    return bytes(8 << 20)
+
+
+@cache
+def _spin() -> Any:
+    import numba
+
+    def spin(turns: int) -> int:
+        value = 1
+        for _ in range(turns):  # each needs the one before: not to be optimized away
+            value = (value * 1_103_515_245 + 12_345) & 0x7FFFFFFF
+        return value
+
+    compiled = numba.njit(nogil=True)(spin)
+    compiled(1)
+    return compiled
+
+
+def measure_job(job: Callable[[], Any], threads: int, rounds: int = 5) -> float:
+    """Seconds for four pieces of `job` on so many threads, the best of `rounds`."""
+    job()
+    best = float("inf")
+    for _ in range(rounds):
+        start_s = time.perf_counter()
+        with scope(max_threads=threads) as s:
+            for _ in range(PIECES):
+                s.spawn(job)
+        best = min(best, time.perf_counter() - start_s)
+    return best
+
+
+class JobScaling(PicturedBox):
+    """Four pieces of a job on 1, 2 and 4 threads of this machine, measured when it is chosen."""
+
+    def __init__(self, job: str = "a loop in Python") -> None:
+        self.job = ipywidgets.Dropdown(options=list(JOBS), value=job, description="job")
+        self._view = ipywidgets.HTML()
+        super().__init__([self.job, self._view], draw=lambda: self._svg, alt="A job on threads")
+        self.job.observe(self._measure, "value")
+        self._measure()
+
+    def static_text(self) -> str:
+        return f"[picture] {self.job.value} on {', '.join(map(str, THREADS))} threads"
+
+    def static_html(self) -> str:
+        return picture(self._svg, self.static_text())
+
+    def _measure(self, _: object = None) -> None:
+        job, why = JOBS[self.job.value]
+        took_s = {threads: measure_job(job, threads) for threads in THREADS}
+        self._svg = paint_scaling(self.job.value, why, took_s)
+        self._view.value = self._svg
+
+
+def paint_scaling(job: str, why: str, took_s: dict[int, float]) -> str:
+    """A bar for each number of threads; a tick where it would end if threads divided the work."""
+    cpus = os.cpu_count() or 1
+    left, wide = 90.0, _WIDTH - 270
+    scale = wide / max(took_s.values())
+    parts = [text(8, 16, f"{PIECES} pieces of: {job}", size=13, extra='font-weight="600"')]
+    for row, (threads, seconds) in enumerate(took_s.items()):
+        y = 32.0 + row * 30
+        ideal = took_s[1] / threads * scale + left
+        bar = f'<rect x="{left:g}" y="{y:g}" width="{seconds * scale:.1f}" height="18" '
+        tick = f'<path d="M{ideal:.1f} {y - 3:g}V{y + 21:g}" stroke-dasharray="3 2" '
+        parts += [
+            text(left - 8, y + 14, f"{threads} thread{'s' * (threads > 1)}", size=11, anchor="end"),
+            f'{bar}style="fill:{ACCENT}"/>',
+            f'{tick}style="stroke:{INK}" stroke-width="1.6"/>',
+            text(
+                left + seconds * scale + 8,
+                y + 14,
+                f"{seconds * 1e3:.1f} ms, {took_s[1] / seconds:.1f} times as fast",
+                size=11,
+            ),
+        ]
+    y = 32.0 + len(took_s) * 30 + 14
+    parts.append(text(8, y, why, size=11, fill=INK))
+    parts.append(
+        text(8, y + 18, f"dashed: the work divided by the threads; this machine has {cpus} CPUs",
+             size=10, fill=MUTED)
+    )  # fmt: skip
+    return svg_document(_WIDTH, y + 26, "".join(parts), title=f"{job} on threads")
+
+
+# -- shards ----------------------------------------------------------------------------------------
+
+
+class Sharding(NamedTuple):
+    """What screening neighbours shard by shard finds, and what there is."""
+
+    shards: int
+    local: int  # neighbours within a shard, closer than the threshold
+    lost: tuple[int, ...]  # left one of each pair of neighbours that a border cuts
+    all_pairs: int  # by `screen_altitude`, with as many workers
+
+
+def shard(altitude_km: npt.NDArray[np.float64], threshold_km: float, shards: int) -> Sharding:
+    """Screen neighbours in each of `shards` parts alone, and all pairs with as many workers."""
+    borders = [len(altitude_km) * part // shards for part in range(shards + 1)]
+    close = np.diff(altitude_km) < threshold_km
+    local = sum(int(close[begin : end - 1].sum()) for begin, end in pairwise(borders))
+    lost = tuple(border - 1 for border in borders[1:-1] if close[border - 1])
+    ids = np.arange(len(altitude_km))
+    found = screen_altitude(ids, altitude_km, threshold_km, workers=shards)
+    return Sharding(shards, local, lost, len(found.object_a))
+
+
+class ShardedScreen(PicturedBox):
+    """Objects ordered by altitude, cut into shards that each look at their own neighbours alone."""
+
+    def __init__(self, objects: int = 1_000, *, shards: int = 1) -> None:
+        self._altitude_km: npt.NDArray[np.float64] = 400 + 0.3 * np.arange(
+            objects, dtype=np.float64
+        )
+        self.shards = ipywidgets.SelectionSlider(
+            options=[1, 2, 4, 8], value=shards, description="shards"
+        )
+        self._view = ipywidgets.HTML()
+        children = [self.shards, self._view]
+        super().__init__(children, draw=self.svg, alt="Conjunction screening in shards")
+        self.shards.observe(self._show, "value")
+        self._show()
+
+    def result(self) -> Sharding:
+        """Both screenings at the chosen number of shards."""
+        return shard(self._altitude_km, 5.0, self.shards.value)
+
+    def svg(self) -> str:
+        return paint_shards(self.result(), len(self._altitude_km))
+
+    def static_text(self) -> str:
+        found = self.result()
+        return (
+            f"[picture] {found.shards} shards: {found.local:,} of neighbours shard by shard, "
+            f"{found.all_pairs:,} of all pairs"
+        )
+
+    def static_html(self) -> str:
+        return picture(self.svg(), escape(self.static_text()))
+
+    def _show(self, _: object = None) -> None:
+        self._view.value = self.svg()
+
+
+def paint_shards(found: Sharding, objects: int) -> str:
+    """The shards as boxes, a cross at each border where a pair is lost, and both counts."""
+    left, wide = 8.0, _WIDTH - 16
+    part = wide / found.shards
+    parts = [text(8, 16, f"{objects:,} objects by altitude, {found.shards} threads", size=13,
+                  extra='font-weight="600"')]  # fmt: skip
+    for number in range(found.shards):
+        x = left + number * part
+        parts.append(
+            f'<rect x="{x + 1:.1f}" y="30" width="{part - 2:.1f}" height="34" rx="3" '
+            f'fill="#a6cee3" style="stroke:{LINE}"/>'
+        )
+        words = f"{objects // found.shards - 1} pairs"
+        parts.append(text(x + part / 2, 51, words, size=11, fill=ON_FILL, anchor="middle"))
+    for border in found.lost:
+        x = left + (border + 1) * wide / objects
+        parts.append(text(x, 82, "✘ lost", size=10.5, fill=BAD, anchor="middle"))
+    lost = len(found.lost)
+    parts += [
+        text(8, 106, f"neighbours, shard by shard: {found.local:,} alerts"
+             + (f", {lost} lost at borders" if lost else ""), size=12, fill=INK),
+        text(8, 126, f"screen_altitude, all pairs, {found.shards} workers: "
+             f"{found.all_pairs:,} alerts", size=12, fill=INK),
+    ]  # fmt: skip
+    return svg_document(_WIDTH, 134, "".join(parts), title="Screening in shards")
