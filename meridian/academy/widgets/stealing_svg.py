@@ -68,11 +68,11 @@ def said(run: StealingRun, tick: int) -> str:
     words = [f"tick {tick}: {', '.join(stolen) or _busy(shot)}"]
     if run.call_waited is None:
         words.append(
-            f"all done after {run.ticks} ticks; {run.idle} of {run.ticks * len(shot.workers)} "
+            f"All done after {run.ticks} ticks; {run.idle} of {run.ticks * len(shot.workers)} "
             f"turns idle; {run.steals} steals of {run.moved} tasks"
         )
     else:
-        words.append(f"the call waited {run.call_waited} ticks in the global queue")
+        words.append(f"The call waited {run.call_waited} ticks in the global queue")
     return ". ".join(words)
 
 

@@ -105,7 +105,7 @@ def test_every_tick_has_a_picture(program: str, workers: int) -> None:
 
 def test_a_steal_is_said_and_lettered() -> None:
     run = simulate("fan-out", workers=2)
-    assert said(run, 1).startswith("tick 1: worker 1 stole 12 from worker 0. all done after")
+    assert said(run, 1).startswith("tick 1: worker 1 stole 12 from worker 0. All done after")
     assert " S |" in words(paint_stealing(run, 1))
 
 
@@ -126,6 +126,6 @@ def test_the_controls_run_it_anew() -> None:
     back.click()
     assert f"after tick {with_stealing - 1} " in words(widget.children[4].value)
     widget.program.value = "call"
-    assert "the call waited" in widget.children[3].value
+    assert "The call waited" in widget.children[3].value
     assert "<img" in widget.static_html()
     assert widget.static_text().startswith("[picture] tick")
