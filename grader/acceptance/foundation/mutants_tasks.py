@@ -258,6 +258,24 @@ BROADER = {
     ("5", "7"): Variant(
         "processor_on_the_loop", "7", (Change(BROKER, RUN, "done = self.config.processor(frame)"),)
     ),
+    ("4", "5", "6", "8"): Variant(
+        "siblings_are_cancelled",  # a task group in place of a tracker: one bad station ends all
+        "6",
+        (
+            Change(BROKER, SPAWN, "self._group.start_soon(self._session, station_id, stream)"),
+            Change(
+                BROKER,
+                "                for listener in accepting_sockets(listeners):\n",
+                "                self._group = accepting\n"
+                "                for listener in accepting_sockets(listeners):\n",
+            ),
+            Change(
+                BROKER,
+                "self._reject(station_id, str(decoder.fault))\n                return",
+                "self._reject(station_id, str(decoder.fault))\n                raise decoder.fault",
+            ),
+        ),
+    ),
     ("6", "8"): Variant("no_limit", "8", (Change(BROKER, LIMIT, "FrameDecoder(2**32 - 1)"),)),
 }
 
