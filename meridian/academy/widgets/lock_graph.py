@@ -151,7 +151,9 @@ class Philosophers(PicturedBox):
     """
 
     def __init__(self, count: int = 2, rule: str = RULES[0]) -> None:
-        self.rule = ipywidgets.ToggleButtons(options=RULES, value=rule, description="rule")
+        self.rule = ipywidgets.ToggleButtons(
+            options=RULES, value=rule, style={"button_width": "auto"}
+        )
         self.count = ipywidgets.IntSlider(count, 2, _MOST_SEATS, description="seats")
         self._said = ipywidgets.HTML()
         self._steps = _Steps()
