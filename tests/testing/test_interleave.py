@@ -581,6 +581,20 @@ def test_a_loop_without_an_operation_is_stopped() -> None:
     assert set(threading.enumerate()) == before
 
 
+def test_a_wait_outside_of_the_bundle_is_named_with_its_place() -> None:
+    lock = threading.Condition()
+
+    def scenario(bundle: Bundle) -> None:
+        def waits() -> None:
+            with lock:
+                lock.wait(3)
+
+        start(bundle, waits)
+
+    with pytest.raises(ScenarioStuck, match=r"Thread waits .* test_interleave\.py:\d+ in .*waits"):
+        explore(scenario, stall_s=0.1)
+
+
 def test_a_thread_that_swallows_everything_is_named() -> None:
     def scenario(bundle: Bundle) -> None:
         lock = bundle.Lock()

@@ -66,6 +66,7 @@ class Run:
         self.steps = 0
         self.clock_ns = 1_000_000_000
         self.over = False
+        self.stalled = False  # ended because a thread took no step: seldom so again
         self.failure: tuple[Kind, str, BaseException | None] | None = None
         self.broken: Exception | None = None  # a fault of the scenario that is no finding
         self._row = 0
@@ -328,6 +329,7 @@ class Run:
             frame = sys._current_frames().get(task.carrier.ident or 0)
             where = place_of(frame)
             if not self.over:
+                self.stalled = True
                 said = f"{task.name} made no step in {self._stall_s:g} s, {where}"
                 self.failure = ("livelock", said, None)
                 self.over = True

@@ -250,6 +250,9 @@ class _Search:
         again = _recorded(
             self.carriers, self._scenario, schedule, self._max_steps, self._files, self._stall_s
         )
+        if run.stalled and (again is None or again.kind != kind):
+            names = tuple(task.name for task in run.tasks)
+            again = Failure(kind, message, Trace((), names, schedule, self._scenario))
         if again is None or again.kind != kind:
             got = "no failure" if again is None else again.kind
             raise NotDeterministic(len(schedule), kind, (got,))

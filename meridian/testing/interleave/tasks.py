@@ -64,9 +64,12 @@ class Task:
 def place_of(frame: FrameType | None) -> str:
     """``file.py:line in function`` of the first frame that is not ours."""
     ours = __name__.rpartition(".")[0]
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(ours):
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module != "threading" and not module.startswith(ours):
+            break
         frame = frame.f_back
-    if frame is None or frame.f_globals.get("__name__") == "threading":
+    if frame is None:
         return "the end of the scenario"
     file = PurePath(frame.f_code.co_filename).name
     return f"{file}:{frame.f_lineno} in {frame.f_code.co_qualname}"
