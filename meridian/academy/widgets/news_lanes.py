@@ -85,7 +85,7 @@ def _events(run: NewsRun, left: float, scale: float, bottom: float) -> Iterable[
         )
         half = 3.1 * len(word)
         middle = min(max(x, left + half), _WIDTH - half - 4)
-        if middle - half >= free_from:
+        if word and middle - half >= free_from:
             yield text(middle, _TOP - 14, word, size=11, anchor="middle")
             free_from = middle + half + 8
 
