@@ -1,0 +1,166 @@
+"""Who gets the processor when urgent frames keep coming, and a router whose feeds come and go."""
+
+from __future__ import annotations
+
+import ipywidgets
+
+from meridian.academy.widgets.base import (
+    ACCENT,
+    BAD,
+    GOOD,
+    INK,
+    LINE,
+    MUTED,
+    WARN,
+    PicturedBox,
+    picture,
+    svg_document,
+)
+from meridian.academy.widgets.fanin_runs import PROCESS_S, Action, FeedRow, Shares, replay, shares
+from meridian.academy.widgets.page_geometry import text
+
+__all__ = ["RouterTable", "Starvation", "paint_feeds", "paint_shares"]
+
+_WIDTH = 640.0
+_SATELLITES = (25544, 33591, 43013, 48274)
+
+
+class Starvation(PicturedBox):
+    """Urgent frames at 0 to 120 % of what the processor can do, beside routine ones without end."""
+
+    def __init__(self, load_percent: int = 60) -> None:
+        self.load = ipywidgets.IntSlider(
+            load_percent,
+            0,
+            120,
+            10,
+            description="urgent, % of capacity",
+            continuous_update=False,
+            style={"description_width": "initial"},
+            layout=ipywidgets.Layout(width="26rem"),
+        )
+        self.bounded = ipywidgets.Checkbox(False, description="max_high_run=4", indent=False)
+        self._view = ipywidgets.HTML()
+        rows = [ipywidgets.HBox([self.load, self.bounded]), self._view]
+        super().__init__(rows, draw=lambda: self._svg, alt="Shares of the processor")
+        for control in (self.load, self.bounded):
+            control.observe(self._run, "value")
+        self._run()
+
+    def static_text(self) -> str:
+        return f"[picture] {self._said}"
+
+    def static_html(self) -> str:
+        return picture(self._svg, self._said)
+
+    def _run(self, _: object = None) -> None:
+        got = shares(self.load.value, 4 if self.bounded.value else None)
+        bound = ", at most 4 urgent ones in a row" if self.bounded.value else ""
+        self._said = (
+            f"urgent load {self.load.value} %{bound}: {got.urgent:.0f} urgent and "
+            f"{got.routine:.0f} routine frames a second"
+        )
+        self._svg = paint_shares(got, self._said)
+        self._view.value = self._svg
+
+
+def paint_shares(got: Shares, said: str) -> str:
+    """One bar for what the processor does in a second, urgent part first."""
+    capacity = 1 / PROCESS_S
+    left, wide = 8.0, _WIDTH - 16
+    scale = wide / max(capacity, got.urgent + got.routine)
+    urgent, routine = got.urgent * scale, got.routine * scale
+    frame = f'<rect x="{left:g}" y="30" width="{wide:g}" height="26" fill="none" '
+    frame += f'style="stroke:{LINE}"/>'
+    parts = [
+        text(8, 16, said[0].upper() + said[1:], size=12.5, extra='font-weight="600"'),
+        _bar(left, urgent, WARN),
+        _bar(left + urgent, routine, ACCENT),
+        frame,
+        text(8, 74, "■", size=11, fill=WARN),
+        text(22, 74, f"urgent {got.urgent:.0f}/s", size=11),
+        text(128, 74, "■", size=11, fill=ACCENT),
+        text(142, 74, f"routine {got.routine:.0f}/s", size=11),
+    ]
+    if got.routine < 1:
+        parts.append(text(252, 74, "routine frames starve", size=11, fill=BAD))
+    return svg_document(_WIDTH, 84, "".join(parts), title=said)
+
+
+def _bar(x: float, width: float, ink: str) -> str:
+    return f'<rect x="{x:.1f}" y="30" width="{width:.1f}" height="26" style="fill:{ink}"/>'
+
+
+class RouterTable(PicturedBox):
+    """Add and remove feeds of a real router, and let time pass; the table says what came of each.
+
+    Every button adds a line to a script, and the whole script is run anew in virtual time.
+    """
+
+    def __init__(self, actions: tuple[Action, ...] = ()) -> None:
+        self.actions = list(actions)
+        self.source = ipywidgets.Dropdown(
+            options=_SATELLITES, description="feed", layout=ipywidgets.Layout(width="13rem")
+        )
+        self._view = ipywidgets.HTML()
+        buttons = [
+            self._button("Add", "add"),
+            self._button("Remove, drain", "drain"),
+            self._button("Remove, drop", "drop"),
+            self._button("A second passes", "pass"),
+            self._button("Start over", ""),
+        ]
+        rows = [ipywidgets.HBox([self.source, *buttons]), self._view]
+        super().__init__(rows, draw=lambda: self._svg, alt="The feeds of a router")
+        self._run()
+
+    def static_text(self) -> str:
+        return f"[picture] {_summary(self._rows)}"
+
+    def static_html(self) -> str:
+        return picture(self._svg, _summary(self._rows))
+
+    def _button(self, words: str, what: str) -> ipywidgets.Button:
+        button = ipywidgets.Button(description=words, layout=ipywidgets.Layout(width="auto"))
+
+        def press(_: object) -> None:
+            if what:
+                self.actions.append(Action(what, self.source.value))
+            else:
+                self.actions.clear()
+            self._run()
+
+        button.on_click(press)
+        return button
+
+    def _run(self) -> None:
+        self._rows = replay(self.actions)
+        seconds = sum(action.what == "pass" for action in self.actions)
+        self._svg = paint_feeds(self._rows, seconds)
+        self._view.value = self._svg
+
+
+def paint_feeds(rows: list[FeedRow], seconds: int) -> str:
+    """A line for each feed: its id, the frames that came out, its state in words."""
+    head = f"after {seconds} s; each feed sends 20 frames a second, downstream takes 30 in all"
+    parts = [text(8, 16, head, size=12, fill=MUTED)]
+    for x, words in ((8, "feed"), (110, "frames out"), (220, "state")):
+        parts.append(text(x, 40, words, size=11, fill=INK, extra='font-weight="600"'))
+    y = 40.0
+    for row in rows:
+        y += 20
+        ink = GOOD if row.state == "live" else BAD if row.state.startswith("refused") else MUTED
+        parts += [
+            text(8, y, str(row.source_id), size=11.5),
+            text(172, y, f"{row.forwarded:,}", size=11.5, anchor="end"),
+            text(220, y, row.state, size=11.5, fill=ink),
+        ]
+    if not rows:
+        y += 20
+        parts.append(text(8, y, "no feed: choose one and press Add", size=11.5, fill=MUTED))
+    return svg_document(_WIDTH, y + 12, "".join(parts), title=_summary(rows))
+
+
+def _summary(rows: list[FeedRow]) -> str:
+    words = [f"{row.source_id}: {row.forwarded} frames, {row.state}" for row in rows]
+    return "; ".join(words) or "a router without feeds"
