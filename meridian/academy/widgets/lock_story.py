@@ -166,7 +166,7 @@ class _Teller:
                 mine.remove(lock)
             return f"lets {lock} go", "releases"
         if lock and operation == "stuck: acquire":
-            return "✘ waits for ever", "stuck"
+            return "✘ for ever", "stuck"
         if operation == "acquire timed out":
             return f"gives {lock} up", "other"
         if condition and operation == "wait":

@@ -17,7 +17,7 @@ from meridian.academy.widgets.page_geometry import text
 
 __all__ = ["ORDER_HEIGHT", "Box", "paint_locks", "paint_order", "paint_round", "summary"]
 
-_CHAR = 6.3  # of text at 11
+_CHAR = 6.9  # of text at 11, with some air
 ORDER_HEIGHT = 150.0
 _PAD = 5.0  # between an arrow and what it leads to
 
@@ -157,7 +157,7 @@ def _places(scene: Scene, box: Box, uses: Iterable[tuple[str, str]] | None) -> d
     middle_x, middle_y = box.x + box.width / 2, box.y + box.height / 2
     for n, name in enumerate(seats):
         angle = 2 * math.pi * n / len(seats) - (math.pi if len(seats) <= 4 else math.pi / 2)
-        x = middle_x + (box.width / 2 - 52) * math.cos(angle)
+        x = middle_x + (box.width / 2 - 44) * math.cos(angle)
         y = middle_y + (box.height / 2 - 22) * math.sin(angle)
         if name is not None:
             found[name] = _spot(labels.get(name, name), x, y)

@@ -135,7 +135,7 @@ def test_a_plain_deadlock_is_told_to_its_circle() -> None:
         ["takes queue", "takes table"],
         ["takes table", "takes queue"],
     )
-    assert [event.said for event in events[-2:]] == ["✘ waits for ever"] * 2
+    assert [event.said for event in events[-2:]] == ["✘ for ever"] * 2
     assert set(circle(events[-1].scene)) == {"ingress", "dispatch", "queue", "table"}
 
 
