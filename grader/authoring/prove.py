@@ -257,8 +257,11 @@ def _objection(
         return ""
     if missed:
         return f"criterion {', '.join(entry.id for entry in missed)} is not passed"
-    if report.score < report.max_score:
-        return f"{report.score:g} of {report.max_score:g} points"
+    full = report.max_score
+    if order.mode == "submit" and not order.races:  # all else was judged: nothing is missed
+        full -= sum(entry.points for entry in report.criteria if entry.outcome == "not_run")
+    if report.score < full:
+        return f"{report.score:g} of {full:g} points"
     if order.mode == "submit" and report.notebook.outcome not in ("passed", "not_run"):
         return f"the notebook: {report.notebook.outcome}"
     return ""

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -90,8 +91,10 @@ PROOF = Proof((
 class Capstone:
     """A capstone whose parts a test can spoil one by one."""
 
-    def __init__(self, root: Path) -> None:
-        lab = small_lab(root, KEY, CAPSTONE, SUITE)
+    def __init__(
+        self, root: Path, entry: curriculum.Capstone = CAPSTONE, suite: str = SUITE
+    ) -> None:
+        lab = small_lab(root, KEY, entry, suite)
         self.root, self.suite = root, lab.suite
         self.mutants = self.suite.with_name("mutants_sums.py")
         self.mutants.write_text(MUTANTS)
@@ -131,6 +134,28 @@ def test_a_good_capstone_is_proven(sums: Capstone) -> None:
     assert told["triples"].startswith("Doubles. double(")
     mutant = next(f for f in proven.findings if f.name == "subtracts")
     assert (mutant.score, mutant.max_score) == (0, 60)
+
+
+def test_without_races_their_points_are_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERIDIAN_LAB", str(tmp_path / "lab"))
+    criteria = (
+        curriculum.Criterion("1", "Adding", 60, required=True),
+        curriculum.Criterion("2", "Doubling", 30),
+        curriculum.Criterion("3", "Speed", 10, benchmark=True),
+    )
+    race = '\n@pytest.mark.criterion("3", points=10)\ndef test_speed(submission): assert False\n'
+    raced = Capstone(
+        tmp_path / "lab",
+        msgspec.structs.replace(CAPSTONE, criteria=criteria, bonus=()),
+        SUITE.replace("points=40", "points=30").partition('@pytest.mark.criterion("extra"')[0]
+        + race,
+    )
+    raced.mutants.write_text(
+        MUTANTS.replace('    Variant("keeps_all", "extra"', '    Variant("keeps", "3"')
+    )
+    assert {"model answer 1 of 2", "model answer 2 of 2"}.isdisjoint(raced.problems())
 
 
 def test_the_same_seed_asks_the_same(sums: Capstone) -> None:
