@@ -27,6 +27,7 @@ __all__ = ["CANCELLERS", "CLEANUPS", "CancellationLab", "Line", "cancelled", "li
 Body = Callable[[float], Coroutine[Any, Any, None]]
 _CANCEL_AT_S = 0.02
 _PATIENCE_S = 0.01
+_AXIS_S = 0.06  # of every run, so that they can be compared
 
 
 # -- the coroutines --------------------------------------------------------------------------------
@@ -235,4 +236,5 @@ class CancellationLab(Playground):
         times = {1: "once", 2: "twice"}.get(thrown, f"{thrown} times")
         words = f"The cancellation was thrown in {times}; the task {end}. "
         words += f"Never ran: {', '.join(missed)}." if missed else "Every line ran."
-        return Shown(words, (_paint(body, timeline), paint_timeline(timeline)))
+        pictures = (_paint(body, timeline), paint_timeline(timeline, until_s=_AXIS_S))
+        return Shown(words, pictures)

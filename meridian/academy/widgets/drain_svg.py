@@ -17,8 +17,9 @@ HATCH = (
 )
 """What ``url(#hatch)`` fills with."""
 
-_LEFT, _RIGHT, _WIDTH = 62.0, 96.0, 720.0
+_LEFT, _RIGHT, _WIDTH = 62.0, 140.0, 720.0
 _TOP, _ROW = 36.0, 21.0
+_FATES = _WIDTH - _RIGHT + 26  # where the words at the right begin
 _LEAST_S = 12.0  # of the axis, so that runs can be compared
 
 
@@ -45,7 +46,7 @@ def paint_drain(
         x = _LEFT + tick * scale
         parts.append(_line(x, _TOP, bottom, FAINT, 1.0))
         parts.append(text(x, bottom + 13, f"{tick}", size=9.5, fill=MUTED, anchor="middle"))
-    parts.append(text(_WIDTH - _RIGHT + 14, bottom + 13, "s since request", size=9.5, fill=MUTED))
+    parts.append(text(_FATES, bottom + 13, "s since the request", size=9.5, fill=MUTED))
     for number, bar in enumerate(bars):
         parts += _bar(bar, scale, _TOP + number * _ROW)
     deadline_x, limit_x = _LEFT + deadline_s * scale, _LEFT + limit_s * scale
@@ -56,7 +57,7 @@ def paint_drain(
     if deadline_x < _LEFT + 70:  # no room to the left of it
         parts[-2:] = [text(_LEFT - 40, _TOP - 8, "abort at once; then report", size=9.5)]
     took_x = _LEFT + took_s * scale
-    parts.append(_line(took_x, _TOP, bottom + 18, INK, 1.4))
+    parts.append(_line(took_x, _TOP, bottom, INK, 1.4))
     parts.append(text(took_x, bottom + 29, f"answer: {took_s:g} s", size=10, anchor="middle"))
     return svg_document(_WIDTH, bottom + 36, "".join(parts), title=summary)
 
@@ -70,13 +71,13 @@ def _bar(bar: Bar, scale: float, y: float) -> list[str]:
         f'<rect x="{_LEFT:g}" y="{y + 4:.1f}" width="{width:.1f}" height="12" '
         f'style="fill:{fill};stroke:{edge}" stroke-width="1"/>'
     )
-    end = _LEFT + width
     if bar.fate == "stuck":
+        end = _LEFT + width
         parts.append(f'<path d="M{end:.1f} {y + 2:.1f}l9 8l-9 8z" style="fill:{BAD}"/>')
-        end += 9
     sign = {"drained": "✔", "aborted": "⊘", "stuck": "✘"}[bar.fate]
     ink = INK if bar.fate == "drained" else BAD
-    parts.append(text(end + 5, y + 14, f"{sign} {bar.fate}", size=10.5, fill=ink))
+    when = "" if bar.fate == "stuck" else f", {bar.end_s:.2g} s"
+    parts.append(text(_FATES, y + 14, f"{sign} {bar.fate}{when}", size=10.5, fill=ink))
     return parts
 
 

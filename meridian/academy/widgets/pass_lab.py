@@ -97,11 +97,10 @@ def timeline_of(run: PassRun, end: str, at_s: float) -> Timeline:
     frames = Lane(
         "frames", 0.0, run.ended_s, [Step(at, at + _BLIP_S) for at in run.frames_s or [0.0]]
     )
-    raised = run.outcome is None or run.outcome is PassOutcome.CANCELLED
     manage = Lane("manage_pass", 0.0, run.ended_s, [Step(0.0, _BLIP_S)])
     if end != ENDS[0] and run.ended_s >= at_s - 1e-9:
         manage.marks.append(Mark(at_s, end))
-    manage.marks.append(Mark(run.ended_s, "", "cancelled" if raised else "ended"))
+    manage.marks.append(Mark(run.ended_s, "", "ended" if run.outcome else "cancelled"))
     flush = Lane("flush", 0.0, run.ended_s)
     for number, (at, state) in enumerate(run.flushed, 1):
         flush.marks.append(Mark(at, f"call {number}: {state.outcome.name}, {state.frames} frames"))

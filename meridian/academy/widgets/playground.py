@@ -59,7 +59,7 @@ def slider(
         description=what,
         continuous_update=False,
         style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="22rem"),
+        layout=ipywidgets.Layout(width="22rem", margin="2px 24px 2px 2px"),
     )
 
 
@@ -70,5 +70,5 @@ def choice(what: str, options: Sequence[str], value: str, *, width: str) -> ipyw
         value=value,
         description=what,
         style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width=width),
+        layout=ipywidgets.Layout(width=width, margin="2px 24px 2px 2px"),
     )
