@@ -63,22 +63,22 @@ def send_burst(limit: int, jobs: int, job_s: float) -> list[BlockingCall]:
     return sorted(BlockingCall(*(at - zero_s for at in call)) for call in calls)
 
 
-def longest_queue(calls: Sequence[BlockingCall]) -> int:
-    """How many calls waited for a thread at once, at most."""
-    return max((queued for _, queued in _queue(calls)), default=0)
+def longest_queue(calls: Sequence[BlockingCall], limit: int) -> int:
+    """How many calls at most had to wait because all `limit` threads were taken."""
+    return max((queued for _, queued in _queue(calls, limit)), default=0)
 
 
-def _queue(calls: Sequence[BlockingCall]) -> list[tuple[float, int]]:
-    """How many wait, from each moment on at which that changes."""
-    moves = sorted([(c.asked_s, +1) for c in calls] + [(c.began_s, -1) for c in calls])
-    queued, steps = 0, []
+def _queue(calls: Sequence[BlockingCall], limit: int) -> list[tuple[float, int]]:
+    """How many wait so, from each moment on at which that may change."""
+    moves = sorted([(c.asked_s, +1) for c in calls] + [(c.ended_s, -1) for c in calls])
+    there, steps = 0, []
     for at_s, by in moves:
-        queued += by
-        steps.append((at_s, queued))
+        there += by
+        steps.append((at_s, max(0, there - limit)))
     return steps
 
 
-def paint_calls(calls: Sequence[BlockingCall], *, title: str = "") -> str:
+def paint_calls(calls: Sequence[BlockingCall], limit: int, *, title: str = "") -> str:
     """Every call as a row, thin while it waits and solid in a thread; below them the queue."""
     whole_s = max((call.ended_s for call in calls), default=0.0) or 1.0
     scale = (_WIDTH - _LEFT - _RIGHT) / whole_s
@@ -87,7 +87,7 @@ def paint_calls(calls: Sequence[BlockingCall], *, title: str = "") -> str:
     for number, call in enumerate(calls):
         parts += _call(call, scale, top + number * _ROW)
     base = bottom + 22 + _QUEUE
-    parts += _steps(calls, scale, base)
+    parts += _steps(calls, limit, scale, base)
     parts += _axis(whole_s, scale, top, base)
     y = base + 34
     parts.append(f'<path d="M8 {y - 4:g}h16" style="stroke:{MUTED}" stroke-width="1.6"/>')
@@ -110,13 +110,13 @@ def _call(call: BlockingCall, scale: float, y: float) -> Iterable[str]:
     )
 
 
-def _steps(calls: Sequence[BlockingCall], scale: float, base: float) -> Iterable[str]:
+def _steps(calls: Sequence[BlockingCall], limit: int, scale: float, base: float) -> Iterable[str]:
     yield text(8, base - _QUEUE / 2 + 4, "queue", size=11)
-    most = longest_queue(calls)
+    most = longest_queue(calls, limit)
     if not most:
         return
     path, height = f"M{_LEFT:g} {base:g}", _QUEUE / most
-    for at_s, queued in _queue(calls):
+    for at_s, queued in _queue(calls, limit):
         path += f"H{_LEFT + at_s * scale:.2f}V{base - queued * height:.1f}"
     yield f'<path d="{path}" style="stroke:{INK}" stroke-width="1.8" fill="none"/>'
     yield text(_LEFT - 6, base - _QUEUE + 9, str(most), size=9.5, fill=MUTED, anchor="end")
@@ -156,9 +156,10 @@ class PoolSaturation(PicturedBox):
         """What became of the burst."""
         waits_ms = [(call.began_s - call.asked_s) * 1e3 for call in self.calls]
         all_ms = max(call.ended_s for call in self.calls) * 1e3
+        queue = longest_queue(self.calls, self._sent_to)
         return (
             f"{len(self.calls)} calls done after {all_ms:.0f} ms; the longest wait for a thread "
-            f"was {max(waits_ms):.0f} ms, the longest queue {longest_queue(self.calls)}"
+            f"was {max(waits_ms):.0f} ms, the longest queue {queue}"
         )
 
     def static_html(self) -> str:
@@ -168,8 +169,9 @@ class PoolSaturation(PicturedBox):
         return f"[picture] {self.said}"
 
     def _refresh(self, _: object = None) -> None:
+        self._sent_to = self.limit.value
         self.calls = send_burst(self.limit.value, self.jobs.value, self.job_ms.value / 1e3)
-        self._svg = paint_calls(self.calls, title=self.said)
+        self._svg = paint_calls(self.calls, self._sent_to, title=self.said)
         self._said.value = escape(self.said)
         self._view.value = self._svg
 
