@@ -182,15 +182,16 @@ def test_a_sleeping_consumer_wakes_at_once(submission: Submission) -> None:
     """From the push to the return of the pop that waited for it: 10 ms. Measured in the worker."""
     probe, package = probe_of(submission), submission.module()
     for attempt in range(TRIES):
-        late = probe.wake_latencies(package, WAKES)
+        late, plain = probe.wake_latencies(package, WAKES)
         require(len(late) == WAKES, f"{WAKES} commands were pushed one by one, {len(late)} came")
-        p99 = late[int(0.99 * (WAKES - 1))]
-        if p99 <= WAKE_S:
+        p99, usual = (times[int(0.99 * (WAKES - 1))] for times in (late, plain))
+        if p99 <= max(WAKE_S, 2 * usual):  # a machine that does other work is late with anything
             return
         require(
             attempt < TRIES - 1,
             f"From push to the return of the pop that slept: {late[WAKES // 2] * 1e3:.1f} ms in "
-            f"the middle, {p99 * 1e3:.1f} ms for 99 of 100; {WAKE_S * 1e3:.0f} ms are asked",
+            f"the middle, {p99 * 1e3:.1f} ms for 99 of 100; {WAKE_S * 1e3:.0f} ms are asked "
+            f"(queue.Queue, in turn with it: {usual * 1e3:.1f} ms)",
         )
 
 

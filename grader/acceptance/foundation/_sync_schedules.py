@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import groupby
 
 import pytest
 
@@ -31,7 +32,7 @@ def _explore(
             package, name, min(left, PART), rng.randrange(1 << 30), list(preempt_in)
         )
         if kind:
-            lines = trace.splitlines()
+            lines = [line for line, _ in groupby(trace.splitlines())]  # a place, not each bytecode
             shown = lines[:1] + lines[1:][-_TRACE_LINES:]
             raise CriterionFailed(f"{what}: {kind}: {message}", "\n".join(shown))
         if count < min(left, PART):
