@@ -18,6 +18,7 @@ from meridian.academy.widgets.base import (
 )
 from meridian.academy.widgets.fanin_runs import PROCESS_S, Action, FeedRow, Shares, replay, shares
 from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.playground import Playground, Shown, slider
 
 __all__ = ["RouterTable", "Starvation", "paint_feeds", "paint_shares"]
 
@@ -25,43 +26,22 @@ _WIDTH = 640.0
 _SATELLITES = (25544, 33591, 43013, 48274)
 
 
-class Starvation(PicturedBox):
+class Starvation(Playground):
     """Urgent frames at 0 to 120 % of what the processor can do, beside routine ones without end."""
 
     def __init__(self, load_percent: int = 60) -> None:
-        self.load = ipywidgets.IntSlider(
-            load_percent,
-            0,
-            120,
-            10,
-            description="urgent, % of capacity",
-            continuous_update=False,
-            style={"description_width": "initial"},
-            layout=ipywidgets.Layout(width="26rem"),
-        )
+        self.load = slider("urgent, % of capacity", load_percent, 0, 120, 10)
         self.bounded = ipywidgets.Checkbox(False, description="max_high_run=4", indent=False)
-        self._view = ipywidgets.HTML()
-        rows = [ipywidgets.HBox([self.load, self.bounded]), self._view]
-        super().__init__(rows, draw=lambda: self._svg, alt="Shares of the processor")
-        for control in (self.load, self.bounded):
-            control.observe(self._run, "value")
-        self._run()
+        super().__init__([self.load, self.bounded], self._share)
 
-    def static_text(self) -> str:
-        return f"[picture] {self._said}"
-
-    def static_html(self) -> str:
-        return picture(self._svg, self._said)
-
-    def _run(self, _: object = None) -> None:
+    def _share(self) -> Shown:
         got = shares(self.load.value, 4 if self.bounded.value else None)
         bound = ", at most 4 urgent ones in a row" if self.bounded.value else ""
-        self._said = (
+        words = (
             f"urgent load {self.load.value} %{bound}: {got.urgent:.0f} urgent and "
             f"{got.routine:.0f} routine frames a second"
         )
-        self._svg = paint_shares(got, self._said)
-        self._view.value = self._svg
+        return Shown(words, (paint_shares(got, words),))
 
 
 def paint_shares(got: Shares, said: str) -> str:
@@ -70,25 +50,24 @@ def paint_shares(got: Shares, said: str) -> str:
     left, wide = 8.0, _WIDTH - 16
     scale = wide / max(capacity, got.urgent + got.routine)
     urgent, routine = got.urgent * scale, got.routine * scale
-    frame = f'<rect x="{left:g}" y="30" width="{wide:g}" height="26" fill="none" '
+    frame = f'<rect x="{left:g}" y="8" width="{wide:g}" height="26" fill="none" '
     frame += f'style="stroke:{LINE}"/>'
     parts = [
-        text(8, 16, said[0].upper() + said[1:], size=12.5, extra='font-weight="600"'),
         _bar(left, urgent, WARN),
         _bar(left + urgent, routine, ACCENT),
         frame,
-        text(8, 74, "■", size=11, fill=WARN),
-        text(22, 74, f"urgent {got.urgent:.0f}/s", size=11),
-        text(128, 74, "■", size=11, fill=ACCENT),
-        text(142, 74, f"routine {got.routine:.0f}/s", size=11),
+        text(8, 52, "■", size=11, fill=WARN),
+        text(22, 52, f"urgent {got.urgent:.0f}/s", size=11),
+        text(128, 52, "■", size=11, fill=ACCENT),
+        text(142, 52, f"routine {got.routine:.0f}/s", size=11),
     ]
     if got.routine < 1:
-        parts.append(text(252, 74, "routine frames starve", size=11, fill=BAD))
-    return svg_document(_WIDTH, 84, "".join(parts), title=said)
+        parts.append(text(252, 52, "routine frames starve", size=11, fill=BAD))
+    return svg_document(_WIDTH, 62, "".join(parts), title=said)
 
 
 def _bar(x: float, width: float, ink: str) -> str:
-    return f'<rect x="{x:.1f}" y="30" width="{width:.1f}" height="26" style="fill:{ink}"/>'
+    return f'<rect x="{x:.1f}" y="8" width="{width:.1f}" height="26" style="fill:{ink}"/>'
 
 
 class RouterTable(PicturedBox):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 
 import anyio
 import ipywidgets
 
 from meridian.academy.timeline import Lane, Mark, Step, Timeline, mark, record
-from meridian.academy.widgets.base import PicturedBox, escape, picture
+from meridian.academy.widgets.playground import Playground, Shown, slider
 from meridian.academy.widgets.timeline_svg import paint_timeline
 from meridian.foundation.channels import Receiver, Sender, channel
 from meridian.foundation.tasks import (
@@ -41,39 +40,6 @@ __all__ = [
 COMMANDS = (("REPOINT", 0.060), ("STATUS", 0.120), ("RESET", 0.180), ("SAFE_MODE", 0.240))
 FETCH_S = 0.2
 _BLIP_S = 2e-6  # a step that takes no time still has a place in the picture
-
-
-class _Lab(PicturedBox):
-    """Controls above, a sentence, a picture; `run` gives the last two."""
-
-    def __init__(
-        self, controls: list[ipywidgets.Widget], run: Callable[[], tuple[str, str]], alt: str
-    ) -> None:
-        self._run = run
-        self._said = ipywidgets.HTML()
-        self._view = ipywidgets.HTML()
-        super().__init__(
-            [ipywidgets.HBox(controls), self._said, self._view], draw=lambda: self._svg, alt=alt
-        )
-        for control in controls:
-            control.observe(self._refresh, "value")
-        self._refresh()
-
-    @property
-    def said(self) -> str:
-        """The sentence above the picture."""
-        return self._words
-
-    def static_html(self) -> str:
-        return f"{picture(self._svg, self._words)}<p>{escape(self._words)}</p>"
-
-    def static_text(self) -> str:
-        return f"[picture] {self._words}"
-
-    def _refresh(self, _: object = None) -> None:
-        self._words, self._svg = self._run()
-        self._said.value = escape(self._words)
-        self._view.value = self._svg
 
 
 # -- one after the other, or joined ----------------------------------------------------------------
@@ -103,17 +69,17 @@ def fetches(latencies_s: dict[str, float], *, joined: bool) -> Timeline:
     return Timeline(lanes).only(*latencies_s)
 
 
-class StationFetches(_Lab):
+class StationFetches(Playground):
     """Two stations with a latency each: awaited in turn it is the sum, joined the longer one."""
 
     def __init__(self, atacama_ms: int = 180, svalbard_ms: int = 120) -> None:
-        self.atacama = _slider("gs-atacama", atacama_ms, 10, 300, 10)
-        self.svalbard = _slider("gs-svalbard", svalbard_ms, 10, 300, 10)
+        self.atacama = slider("gs-atacama, ms", atacama_ms, 10, 300, 10)
+        self.svalbard = slider("gs-svalbard, ms", svalbard_ms, 10, 300, 10)
         self.joined = ipywidgets.Checkbox(False, description="joined", indent=False)
         controls = [self.atacama, self.svalbard, self.joined]
-        super().__init__(controls, self._fetch, "Two fetches as a timeline")
+        super().__init__(controls, self._fetch)
 
-    def _fetch(self) -> tuple[str, str]:
+    def _fetch(self) -> Shown:
         latencies_s = {
             "gs-atacama": self.atacama.value / 1e3,
             "gs-svalbard": self.svalbard.value / 1e3,
@@ -122,7 +88,7 @@ class StationFetches(_Lab):
         took_ms = timeline.duration_s * 1e3
         how = "joined: as long as the slower" if self.joined.value else "in turn: the sum of both"
         svg = paint_timeline(timeline, until_s=sum(latencies_s.values()))
-        return f"{took_ms:.0f} ms, {how}", svg
+        return Shown(f"{took_ms:.0f} ms, {how}", (svg,))
 
 
 # -- holding the loop ------------------------------------------------------------------------------
@@ -146,22 +112,21 @@ async def beat_beside_validator(size: int, beats: int = 12, every_s: float = 0.0
         tasks.start_soon(validate, name="validator")
 
 
-class HeldLoop(_Lab):
+class HeldLoop(Playground):
     """A heartbeat every 10 ms beside a validator that compares every byte with every other."""
 
     def __init__(self, size: int = 600) -> None:
-        self.size = _slider("frame", size, 0, 1_500, 50, unit="bytes")
-        super().__init__([self.size], self._beat, "A heartbeat beside a validator")
+        self.size = slider("frame, bytes", size, 0, 1_500, 50)
+        super().__init__([self.size], self._beat)
 
-    def _beat(self) -> tuple[str, str]:
+    def _beat(self) -> Shown:
         timeline = record(beat_beside_validator, self.size.value).only("heartbeat", "validator")
         beats = [each.at_s for each in timeline.lane("heartbeat").marks if each.kind == "note"]
         longest_ms = max(b - a for a, b in zip([0.0, *beats], beats, strict=False)) * 1e3
         held_ms = max(step.end_s - step.start_s for step in timeline.lane("validator").steps) * 1e3
         words = f"the validator held the loop for {held_ms:.1f} ms without an await"
-        return f"{words}; the longest time between two beats was {longest_ms:.1f} ms", (
-            paint_timeline(timeline)
-        )
+        words += f"; the longest time between two beats was {longest_ms:.1f} ms"
+        return Shown(words, (paint_timeline(timeline),))
 
 
 # -- begun once, or again --------------------------------------------------------------------------
@@ -227,16 +192,16 @@ def _blip(at_s: float) -> Step:
     return Step(at_s, at_s + _BLIP_S)
 
 
-class FetchBesideCommands(_Lab):
+class FetchBesideCommands(Playground):
     """A catalog fetch of 200 ms beside commands: begun once, or begun again in every turn."""
 
     def __init__(self, *, again: bool = False) -> None:
         self.again = ipywidgets.Checkbox(
             again, description="begin the fetch anew in every turn of the loop", indent=False
         )
-        super().__init__([self.again], self._show, "A fetch beside a loop of commands")
+        super().__init__([self.again], self._show)
 
-    def _show(self) -> tuple[str, str]:
+    def _show(self) -> Shown:
         timeline = beside_commands(again=self.again.value)
         attempts = timeline.lanes[1:]
         lost = sum(lane.marks[-1].kind == "cancelled" for lane in attempts)
@@ -244,19 +209,4 @@ class FetchBesideCommands(_Lab):
         words = f"the catalog is there after {ended_ms:.0f} ms"
         if lost:
             words += f"; {lost} attempts before it were thrown away, each by a command"
-        return words, paint_timeline(timeline, until_s=0.46)
-
-
-def _slider(
-    what: str, value: int, least: int, most: int, step: int, unit: str = "ms"
-) -> ipywidgets.IntSlider:
-    return ipywidgets.IntSlider(
-        value,
-        least,
-        most,
-        step,
-        description=f"{what}, {unit}",
-        continuous_update=False,
-        style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="21rem"),
-    )
+        return Shown(words, (paint_timeline(timeline, until_s=0.46),))

@@ -89,11 +89,11 @@ def test_in_turn_is_the_sum_and_joined_the_longest() -> None:
 
 def test_sliders_and_the_checkbox_change_the_picture() -> None:
     widget = StationFetches(180, 120)
-    assert widget.said == "300 ms, in turn: the sum of both"
+    assert widget.shown.words == "300 ms, in turn: the sum of both"
     widget.joined.value = True
-    assert widget.said == "180 ms, joined: as long as the slower"
+    assert widget.shown.words == "180 ms, joined: as long as the slower"
     widget.svalbard.value = 250
-    assert widget.said.startswith("250 ms")
+    assert widget.shown.words.startswith("250 ms")
     assert "gs-svalbard" in words(widget.children[2].value)
 
 
@@ -118,15 +118,15 @@ def test_a_fetch_begun_anew_is_thrown_away_by_every_command() -> None:
 
 def test_the_toggle_tells_the_difference() -> None:
     widget = FetchBesideCommands()
-    assert widget.said == "the catalog is there after 200 ms"
+    assert widget.shown.words == "the catalog is there after 200 ms"
     widget.again.value = True
-    assert widget.said.startswith("the catalog is there after 440 ms; 4 attempts")
+    assert widget.shown.words.startswith("the catalog is there after 440 ms; 4 attempts")
 
 
 def test_a_validator_without_an_await_holds_the_loop() -> None:
     widget = HeldLoop(size=0)
     assert "0 bytes" in words(widget.children[2].value)
-    before = widget.said
+    before = widget.shown.words
     widget.size.value = 300
-    assert widget.said != before
+    assert widget.shown.words != before
     assert {"heartbeat", "validator", "300 bytes"} <= set(words(widget.children[2].value))

@@ -55,9 +55,9 @@ def test_a_bound_on_urgent_runs_leaves_a_share() -> None:
 
 def test_the_slider_and_the_bound() -> None:
     widget = Starvation(120)
-    assert "routine frames starve" in words(widget.children[1].value)
+    assert "routine frames starve" in words(widget.children[2].value)
     widget.bounded.value = True
-    assert "routine frames starve" not in words(widget.children[1].value)
+    assert "routine frames starve" not in words(widget.children[2].value)
     widget.load.value = 0
     assert "0 urgent and 100 routine" in widget.static_text()
     assert "urgent 30/s" in words(paint_shares(Shares(30.0, 70.0), "said"))
