@@ -41,8 +41,8 @@ def lag_words(run: LagRun) -> tuple[str, str]:
     told = f"{len(events)} read, {run.missed} missed and told, at most"
     untold = f"{len(values)} read, {run.skipped} skipped and not told, at most"
     return (
-        f"broadcast of {run.capacity}: {told} {_oldest_s(events):.3g} s old",
-        f"watch: {untold} {_oldest_s(values):.3g} s old",
+        f"broadcast of {run.capacity}: {told} {_oldest_s(events):.0f} s old",
+        f"watch: {untold} {_oldest_s(values):.0f} s old",
     )
 
 

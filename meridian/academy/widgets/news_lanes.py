@@ -51,7 +51,7 @@ def paint_news(run: NewsRun) -> str:
     left = 20 + _CHAR * max(len(lane.name) for lane in run.lanes)
     scale = (_WIDTH - left - _RIGHT) / run.until_s
     bottom = _TOP + _ROW * len(run.lanes)
-    parts = [*_axis(run.until_s, left, scale, bottom), *_events(run, left, scale, bottom)]
+    parts = [*_axis(run.until_s, left, scale, bottom), *_events(run, left, scale)]
     for place, lane in enumerate(run.lanes):
         parts += _lane(lane, run.until_s, left, scale, _TOP + place * _ROW)
     return svg_document(_WIDTH, bottom + 24, "".join(parts), title=_said(run))
@@ -75,13 +75,16 @@ def _lane(lane: NewsLane, until_s: float, left: float, scale: float, y: float) -
     yield text(max(left, min(x0, _WIDTH - width)), y + 36, words, size=11, fill=ink, extra=_BOLD)
 
 
-def _events(run: NewsRun, left: float, scale: float, bottom: float) -> Iterable[str]:
+def _events(run: NewsRun, left: float, scale: float) -> Iterable[str]:
+    """A dashed line through the bars for each; the words below the bars stay free."""
     free_from = 0.0
     for at_s, word in run.events:
         x = left + at_s * scale
+        strokes = [f"M{x:.1f} {_TOP - 8:.1f}v8"]
+        strokes += [f"M{x:.1f} {_TOP + place * _ROW:.1f}v26" for place in range(len(run.lanes))]
         yield (
-            f'<path d="M{x:.1f} {_TOP - 8:.1f}L{x:.1f} {bottom:.1f}" style="stroke:{INK}" '
-            'stroke-width="1.2" stroke-dasharray="3 3"/>'
+            f'<path d="{"".join(strokes)}" style="stroke:{INK}" stroke-width="1.2" '
+            'stroke-dasharray="3 3"/>'
         )
         half = 3.1 * len(word)
         middle = min(max(x, left + half), _WIDTH - half - 4)
@@ -127,7 +130,7 @@ class NewsLanes(PicturedBox):
             max=high,
             step=step,
             description=control,
-            readout_format="g",
+            readout_format=".0f" if step == int(step) else ".1f",
             continuous_update=False,
             style={"description_width": "initial"},
             layout=ipywidgets.Layout(width="30rem"),
