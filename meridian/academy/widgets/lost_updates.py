@@ -26,7 +26,7 @@ __all__ = ["LostUpdates", "Tally", "TallyRun", "count_with", "paint_tallies", "p
 
 _WIDTH, _LEFT, _BAR, _ROW = 720.0, 230.0, 300.0, 28.0
 _ALL = "all of them"
-_ROUNDS, _SWITCH_S = 10, 1e-4
+_ROUNDS, _SWITCH_S = 4, 1e-4
 
 
 class Tally(Protocol):
