@@ -75,7 +75,8 @@ def run_demo(
 
     The dispatcher begins when the queue has filled up, so that the two orders differ.
     """
-    from meridian.foundation.sync.cmdqueue import THREADING, CommandQueue
+    from meridian.foundation.sync.cmdqueue import CommandQueue
+    from meridian.foundation.sync.primitives import THREADING
 
     queue = CommandQueue(capacity)
     changed = THREADING.Condition(THREADING.Lock())

@@ -95,7 +95,7 @@ class Command:
             priority = kind.value
         if issued_at is None:
             issued_at = time.monotonic_ns()
-        return cls(kind, priority, issued_at, azimuth, elevation)  # type: ignore[arg-type]
+        return cls(kind, priority, issued_at, azimuth, elevation)
 
 
 def dispatch_key(command: Command) -> tuple[int, int]:
