@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
+from unittest import mock
 
 import msgspec
-import pytest
 
-from grader.acceptance.foundation import (
-    _tasks,
-    _tasks_ending,
-    _tasks_serving,
-    _tasks_trouble,
-    test_tasks,
-)
+from grader.acceptance.foundation import test_tasks
 from grader.acceptance.foundation.mutants_tasks import MUTANTS
 from grader.authoring.mutants import Variant
 from grader.job import JobSpec, run_one
@@ -33,6 +31,36 @@ HALVES = MUTANTS[::2], MUTANTS[1::2]
 """In two files of tests, which two processes run at the same time."""
 
 
+HURRIED = {
+    "_tasks:PACE_S": 0.1,
+    "_tasks:PATIENCE_S": 2.5,
+    "_tasks_serving:STATIONS": 12,
+    "_tasks_serving:FRAMES_EACH": 20,
+    "_tasks_serving:SLOW_FRAMES": 120,
+    "_tasks_ending:PAUSE_S": 0.1,
+    "_tasks_ending:DEADLINE_S": 0.2,
+    "_tasks_ending:GRACE_S": 0.2,
+    "_tasks_trouble:CYCLES": 60,
+}
+"""Smaller numbers and shorter waits, enough for the mistakes that are listed."""
+
+_processes: list[ProcessPoolExecutor] = []
+
+
+@contextmanager
+def one_process() -> Iterator[None]:
+    """Judge trusted code in a process beside this one: a wrong broker leaves tasks and sockets."""
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    _processes.append(pool)
+    try:
+        yield
+    finally:
+        _processes.pop()
+        for process in list(pool._processes.values()):
+            process.kill()
+        pool.shutdown()
+
+
 def judge(
     submission: Path,
     out: Path,
@@ -40,25 +68,47 @@ def judge(
     mode: str = "check",
     box: str = "none",
     criteria: Collection[str] = (),
+    constants: Mapping[str, float] = MappingProxyType({}),
 ) -> Report:
-    """Judge in this process (`none`: trusted code only) or in a box; all `criteria`, or some."""
+    """Judge without a box (`none`: trusted code only) or in one; all `criteria`, or some.
+
+    `constants` of the suite are replaced meanwhile.
+    """
+    job = (submission, out, mode, box, tuple(criteria), dict(constants))
+    if box != "none":
+        return msgspec.json.decode(_judged(*job), type=Report)
+    return msgspec.json.decode(_processes[-1].submit(_judged, *job).result(), type=Report)
+
+
+def _judged(
+    submission: Path,
+    out: Path,
+    mode: str,
+    box: str,
+    criteria: tuple[str, ...],
+    constants: dict[str, float],
+) -> bytes:
     definition, suite = part_of_the_suite(criteria, out) if criteria else (CAPSTONE, None)
-    report = run_one(
-        JobSpec(
-            capstone=KEY,
-            submission=submission,
-            out=out / "out",
-            mode=mode,  # type: ignore[arg-type]
-            box=box,
-            trusted=box == "none",
-            seed="00" * 16,
-            key=b"k" * 32,
-            definition=definition,
-            suite=suite,
+    with ExitStack() as stack:
+        for name, value in constants.items():
+            module, _, constant = name.partition(":")
+            place = import_module(f"grader.acceptance.foundation.{module}")
+            stack.enter_context(mock.patch.object(place, constant, value))
+        report = run_one(
+            JobSpec(
+                capstone=KEY,
+                submission=submission,
+                out=out / "out",
+                mode=mode,  # type: ignore[arg-type]
+                box=box,
+                trusted=box == "none",
+                seed="00" * 16,
+                key=b"k" * 32,
+                definition=definition,
+                suite=suite,
+            )
         )
-    )
-    gc.collect()  # what was left open goes here, and not in another test
-    return report
+    return msgspec.json.encode(report)
 
 
 def part_of_the_suite(criteria: Collection[str], folder: Path) -> tuple[Capstone, Path]:
@@ -83,32 +133,13 @@ def missed(report: Report) -> dict[str, CriterionReport]:
     return {c.id: c for c in report.criteria if c.outcome not in ("passed", "not_run")}
 
 
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smaller numbers and shorter waits, enough for these mistakes."""
-    for module, name, value in (
-        (_tasks, "PACE_S", 0.1),
-        (_tasks, "PATIENCE_S", 2.5),
-        (_tasks_serving, "STATIONS", 12),
-        (_tasks_serving, "FRAMES_EACH", 20),
-        (_tasks_serving, "SLOW_FRAMES", 120),
-        (_tasks_ending, "PAUSE_S", 0.1),
-        (_tasks_ending, "DEADLINE_S", 0.2),
-        (_tasks_ending, "GRACE_S", 0.2),
-        (_tasks_trouble, "CYCLES", 60),
-    ):
-        monkeypatch.setattr(module, name, value)
-
-
-def expect_missed(
-    variant: Variant, wrong: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def expect_missed(variant: Variant, wrong: set[str], tmp_path: Path) -> None:
     """Of `wrong`, and of what everything stands on, `variant` fails `wrong`; the message says why.
 
     That it fails nothing else is for `grader prove` to find, which has the time.
     """
-    hurry(monkeypatch)
     answer = variant.write(SOLUTION, tmp_path / "submission")
-    report = judge(answer, tmp_path, criteria={"1", *wrong})
+    report = judge(answer, tmp_path, criteria={"1", *wrong}, constants=HURRIED)
     found = missed(report)
     assert found.keys() == wrong, {c.id: c.message for c in found.values()}
     entry = found[variant.criterion]

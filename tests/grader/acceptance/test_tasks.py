@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from grader.acceptance.foundation import _tasks_race
 from grader.acceptance.foundation._tasks_trouble import offences
 from grader.acceptance.foundation.mutants_tasks import BROADER, MUTANTS, SLOW
 from grader.authoring.build import write_exercise
@@ -17,18 +17,22 @@ from tests.grader.acceptance.tasks_answers import (
     ADAPTER,
     CAPSTONE,
     HALVES,
+    HURRIED,
     KEY,
     MODULE,
     ROOT,
     SOLUTION,
     expect_missed,
-    hurry,
     judge,
     missed,
+    one_process,
 )
 
-# Workers in this process are ended as a power cut would: what they had open is never closed.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+@pytest.fixture(autouse=True, scope="module")
+def _judging() -> Iterator[None]:
+    with one_process():
+        yield
 
 
 def test_points_add_up() -> None:
@@ -36,12 +40,11 @@ def test_points_add_up() -> None:
     assert CAPSTONE.network
 
 
-def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_answer_in_a_box(tmp_path: Path) -> None:
     """Everything at full size but the races."""
-    monkeypatch.setattr(_tasks_race, "BATCH", 50)
-    monkeypatch.setattr(_tasks_race, "ROUNDS", 8)
     box = detect().tier
-    report = judge(SOLUTION, tmp_path, mode="submit", box=box)
+    small = {"_tasks_race:BATCH": 50, "_tasks_race:ROUNDS": 8}
+    report = judge(SOLUTION, tmp_path, mode="submit", box=box, constants=small)
     trouble = {c.id: c.message for c in missed(report).values()}
     assert report.passed, trouble
     assert report.box == box
@@ -61,9 +64,8 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_the_system_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-    report = judge(ADAPTER, tmp_path)
+def test_the_system_itself(tmp_path: Path) -> None:
+    report = judge(ADAPTER, tmp_path, constants=HURRIED)
     assert missed(report) == {}
     assert report.score == report.max_score == 94
 
@@ -86,10 +88,8 @@ def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
 
 
 @pytest.mark.parametrize("variant", HALVES[0], ids=lambda v: v.name)
-def test_a_wrong_answer_fails_its_criterion(
-    variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expect_missed(variant, {variant.criterion}, tmp_path, monkeypatch)
+def test_a_wrong_answer_fails_its_criterion(variant: Variant, tmp_path: Path) -> None:
+    expect_missed(variant, {variant.criterion}, tmp_path)
 
 
 def test_every_criterion_has_a_wrong_answer() -> None:

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from grader.acceptance.foundation import _tasks_race
 from grader.acceptance.foundation.mutants_tasks import BROADER, SLOW
 from grader.authoring.mutants import Variant
-from tests.grader.acceptance.tasks_answers import HALVES, SOLUTION, expect_missed, judge, missed
+from tests.grader.acceptance.tasks_answers import (
+    HALVES,
+    SOLUTION,
+    expect_missed,
+    judge,
+    missed,
+    one_process,
+)
 
-# Workers in this process are ended as a power cut would: what they had open is never closed.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+@pytest.fixture(autouse=True, scope="module")
+def _judging() -> Iterator[None]:
+    with one_process():
+        yield
 
 
 @pytest.mark.parametrize("variant", HALVES[1], ids=lambda v: v.name)
-def test_a_wrong_answer_fails_its_criterion(
-    variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expect_missed(variant, {variant.criterion}, tmp_path, monkeypatch)
+def test_a_wrong_answer_fails_its_criterion(variant: Variant, tmp_path: Path) -> None:
+    expect_missed(variant, {variant.criterion}, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("wrong", "variant"), BROADER.items(), ids=[v.name for v in BROADER.values()]
 )
 def test_a_mistake_that_costs_more_than_one_criterion(
-    wrong: tuple[str, ...], variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wrong: tuple[str, ...], variant: Variant, tmp_path: Path
 ) -> None:
-    expect_missed(variant, set(wrong), tmp_path, monkeypatch)
+    expect_missed(variant, set(wrong), tmp_path)
 
 
-def test_a_slow_broker_loses_the_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_tasks_race, "BATCH", 20)
-    monkeypatch.setattr(_tasks_race, "ROUNDS", 8)
-    report = judge(SLOW.write(SOLUTION, tmp_path / "submission"), tmp_path, mode="bench")
+def test_a_slow_broker_loses_the_race(tmp_path: Path) -> None:
+    small = {"_tasks_race:BATCH": 20, "_tasks_race:ROUNDS": 8}
+    answer = SLOW.write(SOLUTION, tmp_path / "submission")
+    report = judge(answer, tmp_path, mode="bench", constants=small)
     assert missed(report)["11"].score <= 3
