@@ -6,48 +6,102 @@ the builtin a user would already catch. Leaves live beside the code that raises 
 compares this drawing with the classes.
 
     MeridianError
+    ├── ActorDeadlock
+    ├── ActorFailed
+    ├── AggregatorUsed
+    ├── AlreadySent
     ├── BadAssignment
+    ├── BadCapacity
+    ├── BadCommand
     ├── BadReport
+    ├── BadTelemetryFrame
     ├── BadTiming
     ├── BaselineCorrupt
     ├── BaselineMissing
+    ├── BlockingPoolClosed
     ├── BoxUnavailable
     ├── BrokenSeal
+    ├── BrokerUsed
     ├── BuildError
     ├── CapstoneLocked
+    ├── ChannelClosed
     ├── ClusterError
     ├── CohortBusy
     ├── CohortStopped
     ├── CriterionFailed
     ├── CurriculumError
+    ├── DuplicateSource
     ├── EditedExercise
+    ├── Elapsed
+    ├── Empty
     ├── FailpointError
     ├── FingerprintMismatch
+    ├── ForeignGuard
+    ├── FrameTooLarge
+    ├── Full
     ├── GradebookError
+    ├── GuardReleased
+    ├── IllegalOrder
+    ├── JoinTimeout
     ├── LabNotFound
+    ├── Lagged
+    ├── LockConsumed
+    ├── LockOrderViolation
+    ├── LockTimeout
+    ├── LostGuard
     ├── MachineBusy
     ├── MutantError
     ├── NoFreePort
     ├── NoReplays
+    ├── NoResult
+    ├── NoSuchModule
     ├── NoSuchVersion
     ├── NotANotebook
     ├── NotAvailable
+    ├── NotDeterministic
+    ├── NotEnoughCpus
+    ├── NotMainThread
     ├── OtherGrader
+    ├── PassUsed
+    ├── PoisonError
+    ├── PolledAfterCompletion
     ├── PoolClosed
+    ├── PopTimeout
     ├── PortInUse
+    ├── ProcessFailed
     ├── ProcessLost
     ├── ProgressBusy
     ├── ProgressCorrupt
     ├── ProgressTooNew
     ├── PropagationError
+    ├── QueueBroken
     ├── QueueError
+    ├── QueueFull
+    ├── QueueShutdown
     ├── QuizError
     ├── QuizOver
+    ├── RecordingLost
+    ├── ReentrantLockError
+    │   └── UpgradeError
     ├── RemoteError
     │   ├── RemoteAttributeError
     │   └── RemoteTypeError
+    ├── ReplyDropped
+    ├── RingClosed
+    ├── RingCorrupt
+    ├── RingMismatch
     ├── RuntimeFolderUnsafe
+    ├── RuntimeNotRunning
+    ├── RuntimeUsed
+    ├── ScenarioStuck
+    ├── ScopeClosed
+    ├── SelectExhausted
+    ├── SendClosed
+    ├── SendTimeout
+    ├── ShuttingDown
+    ├── SignalTaken
     ├── Smallest
+    ├── Stalled
     ├── StorageError
     │   ├── BadFormat
     │   ├── CorruptPage
@@ -69,6 +123,7 @@ compares this drawing with the classes.
     ├── StoreError
     ├── SubmissionRefused
     ├── SuiteError
+    ├── TaskAborted
     ├── TleError
     │   ├── BadChecksum
     │   ├── BadColumns
@@ -77,12 +132,18 @@ compares this drawing with the classes.
     │   ├── CatalogNumberMismatch
     │   ├── ElementOutOfRange
     │   └── StrayLines
+    ├── TooManyPairs
+    ├── TrackerClosed
+    ├── TruncatedFrame
     ├── UnknownKey
     ├── UnknownReplay
+    ├── UnknownSource
     ├── UsageError
     ├── VerdictError
     ├── WorkerLost
     ├── WorkersKilled
+    ├── WouldDeadlock
+    ├── WrongThread
     └── WrongType
 """
 

@@ -20,8 +20,13 @@ settings.load_profile("meridian")
 LONG_FILES = (
     "tests/grader/test_attacks.py",
     "tests/grader/acceptance/test_storage.py",
+    "tests/grader/acceptance/test_tasks_mutants.py",
+    "tests/grader/acceptance/test_sync.py",
+    "tests/grader/acceptance/test_sync_mutants.py",
+    "tests/grader/acceptance/test_tasks.py",
     "tests/grader/cohort/test_kill.py",
     "tests/lab/test_screen.py",
+    "tests/foundation/channels/test_spsc.py",
     "tests/grader/test_walkthrough.py",
     "tests/lab/test_journey.py",
     "tests/benchmarks/test_graders.py",

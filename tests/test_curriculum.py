@@ -129,7 +129,8 @@ def test_a_key_like_no_other_is_told_what_keys_look_like(course: Curriculum, key
     with pytest.raises(UnknownKey) as caught:
         course.lesson(key)
     assert caught.value.nearest is None
-    hint = "A key looks like 'database/01-storage/1'; `meridian map` lists them all"
+    first = AVAILABLE[0].lessons[0].key
+    hint = f"A key looks like {first!r}; `meridian map` lists them all"
     assert str(caught.value) == f"No lesson {key!r}. {hint}"
     assert str(UnknownKey(key, "lesson", [])) == f"No lesson {key!r}. `meridian map` lists them all"
 

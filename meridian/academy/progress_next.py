@@ -23,9 +23,11 @@ class NextStep(msgspec.Struct, frozen=True):
 
 
 def next_step(record: Record, curriculum: Curriculum) -> NextStep:
-    """The first thing that is not done yet, in course order, of what is available."""
+    """The first thing that is not done yet: of the module last worked on, else of its track, else
+    in course order; only of what is available.
+    """
     available = [module for module in curriculum.modules() if module.available]
-    for module in available:
+    for module in _nearest_first(available, record):
         step = _next_in(module, record)
         if step is not None:
             return step
@@ -35,6 +37,26 @@ def next_step(record: Record, curriculum: Curriculum) -> NextStep:
         path=Path("START HERE.ipynb"),
         why=f"{len(available)} of {len(curriculum.modules())} modules are available so far.",
     )
+
+
+def _nearest_first(modules: list[Module], record: Record) -> list[Module]:
+    """`modules`, beginning with the one last worked on, then the others of its track."""
+    touched = {module.key: _touched_at(module, record) for module in modules}
+    last = max(modules, key=lambda module: touched[module.key], default=None)
+    if last is None or not touched[last.key]:
+        return modules
+    track = last.track_slug
+    return sorted(modules, key=lambda module: (module is not last, module.track_slug != track))
+
+
+def _touched_at(module: Module, record: Record) -> str:
+    """When it was last worked on, as ISO 8601; empty where it never was."""
+    times = [record.lessons[x.key].tried_at for x in module.lessons if x.key in record.lessons]
+    capstone = record.capstones.get(module.key)
+    if capstone is not None:
+        times += [capstone.last_check.at] if capstone.last_check else []
+        times += [submission.at for submission in capstone.submissions]
+    return max(times, default="")
 
 
 def _next_in(module: Module, record: Record) -> NextStep | None:

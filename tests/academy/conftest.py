@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from meridian.academy import cli
+from tests.academy.courses import index_with_only
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "database/01-storage"
@@ -37,7 +38,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     quizzes.mkdir(parents=True)
     for path in (ROOT / "notebooks" / MODULE).glob("*-quiz.toml"):
         shutil.copy(path, quizzes)
-    shutil.copy(ROOT / "curriculum.toml", root)
+    (root / "curriculum.toml").write_text(index_with_only(MODULE))
     package = root / "exercises" / MODULE / "tle_page_manager"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("# mine\n")

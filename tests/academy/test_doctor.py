@@ -13,12 +13,13 @@ from meridian.academy.curriculum import Curriculum, load
 from meridian.academy.doctor import Diagnosis, Tier, examine
 from meridian.academy.lab import NoFreePort
 from meridian.academy.progress import ProgressStore
+from tests.academy.courses import only
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def look(tmp_path: Path, tier: Tier | None = None) -> Diagnosis:
-    course = Curriculum(tmp_path, load(ROOT).tracks)
+    course = Curriculum(tmp_path, only(load(ROOT), "database/01-storage").tracks)
     store = ProgressStore(curriculum=course)
     return examine(course, store, detect_box=lambda: tier or Tier("bwrap"))
 
@@ -50,7 +51,7 @@ def test_this_machine_runs_the_course(tmp_path: Path) -> None:
 
 
 def test_a_started_module_is_counted(tmp_path: Path) -> None:
-    course = Curriculum(tmp_path, load(ROOT).tracks)
+    course = Curriculum(tmp_path, only(load(ROOT), "database/01-storage").tracks)
     ProgressStore(curriculum=course).record_quiz("database/01-storage/3", 1, 5, "d")
     assert look(tmp_path).verdict == "Ready. 1 of 1 modules started."
 
@@ -68,7 +69,7 @@ def test_a_grader_that_does_not_start_is_a_problem(tmp_path: Path) -> None:
     def broken() -> Tier:
         raise ImportError("no module named grader")
 
-    course = Curriculum(tmp_path, load(ROOT).tracks)
+    course = Curriculum(tmp_path, only(load(ROOT), "database/01-storage").tracks)
     diagnosis = examine(course, ProgressStore(curriculum=course), detect_box=broken)
     assert not diagnosis.ready
     assert "no module named grader" in finding(diagnosis, "Box").said

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from meridian.academy.curriculum import Curriculum, UnknownKey, load
 from meridian.academy.progress import ProgressCorrupt, ProgressStore, ProgressTooNew
+from tests.academy.courses import index_with_only, only
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "database/01-storage"
@@ -33,7 +35,7 @@ class StillClock:
 
 @pytest.fixture(scope="module")
 def course() -> Curriculum:
-    return load(ROOT)
+    return only(load(ROOT), MODULE)
 
 
 @pytest.fixture
@@ -335,9 +337,49 @@ def test_an_import_of_another_course_is_refused(store: ProgressStore, tmp_path: 
 def test_the_default_place_is_in_the_lab(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, course: Curriculum
 ) -> None:
-    (tmp_path / "curriculum.toml").write_bytes((ROOT / "curriculum.toml").read_bytes())
+    (tmp_path / "curriculum.toml").write_text(index_with_only(MODULE))
     monkeypatch.setenv("MERIDIAN_LAB", str(tmp_path))
     store = ProgressStore()
     assert store.path == tmp_path.resolve() / ".meridian" / "progress.json"
     assert store.next_step().key == LESSONS[0]
     assert ProgressStore(curriculum=course).path == ROOT / ".meridian" / "progress.json"
+
+
+# -- several modules -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wide(tmp_path: Path, clock: StillClock) -> ProgressStore:
+    """Over three open modules in two tracks."""
+    replace = msgspec.structs.replace
+    chosen = {"foundation/01-tasks", "database/01-storage", "database/02-btree"}
+    tracks = [
+        replace(track, modules=tuple(replace(m, available=m.key in chosen) for m in track.modules))
+        for track in load(ROOT).tracks
+    ]
+    course = Curriculum(ROOT, tuple(tracks))
+    return ProgressStore(tmp_path / "wide.json", curriculum=course, clock=clock)
+
+
+def test_the_next_step_stays_with_what_was_last_worked_on(
+    wide: ProgressStore, clock: StillClock
+) -> None:
+    assert wide.next_step().key == "foundation/01-tasks/1"  # nothing yet: the course's order
+    wide.record_quiz("database/01-storage/1", 5, 5, "d")
+    assert wide.next_step().key == "database/01-storage/2"
+    clock.tick()
+    wide.record_quiz("foundation/01-tasks/1", 2, 5, "d")
+    assert wide.next_step().key == "foundation/01-tasks/1"
+    clock.tick()
+    wide.record_check(MODULE, report())
+    assert wide.next_step().key == "database/01-storage/2"
+
+
+def test_a_finished_module_leads_to_the_next_of_its_track(
+    wide: ProgressStore, clock: StillClock
+) -> None:
+    pass_lessons(wide)
+    clock.tick()
+    wide.record_check(MODULE, report())
+    wide.record_submission(MODULE, report(), "submit-001")
+    assert wide.next_step().key == "database/02-btree/1"

@@ -11,9 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meridian.academy.curriculum import load
 from meridian.academy.progress import ProgressStore
+from tests.academy.courses import only
 
-COURSE = load(Path(__file__).resolve().parents[2])
 MODULE = "database/01-storage"
+COURSE = only(load(Path(__file__).resolve().parents[2]), MODULE)
 LESSONS = [lesson.key for lesson in COURSE.module(MODULE).lessons]
 
 
