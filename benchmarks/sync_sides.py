@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from meridian.orbital.screening import screen_altitude
 
 from benchmarks.harness import Side
 from meridian.foundation.sync import (
@@ -20,6 +19,7 @@ from meridian.foundation.sync import (
     RwLock,
     ShardedCounter,
 )
+from meridian.orbital.screening import screen_altitude
 
 __all__ = [
     "bulk_sides",
