@@ -30,6 +30,7 @@ from typing import Any
 
 # Loaded on first use: ipywidgets and anywidget cost a third of a second to import.
 _HOMES = {
+    "AskSequence": "tank",
     "BitFlipper": "storage_pages",
     "BroadcastRing": "broadcast_ring",
     "CancellationLab": "cancel_lab",
@@ -37,6 +38,7 @@ _HOMES = {
     "ExecutorStepper": "executor_stepper",
     "FanOutLag": "fanout_lag",
     "FetchBesideCommands": "loop_lab",
+    "ForgottenClone": "tank",
     "HeldLoop": "loop_lab",
     "JobScaling": "threads_lab",
     "LitmusPanel": "litmus_panel",
@@ -55,9 +57,11 @@ _HOMES = {
     "SelectLab": "select_lab",
     "ShardedScreen": "threads_lab",
     "Starvation": "fanin_lab",
+    "SendOrTry": "tank",
     "StaticMixin": "base",
     "StationFetches": "loop_lab",
     "StoreBuffers": "store_buffers",
+    "Tank": "tank",
     "TaskTimeline": "task_timeline",
     "WorkStealing": "stealing_stepper",
     "capstone": "capstone_panel",
@@ -74,6 +78,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AskSequence",
     "BitFlipper",
     "BroadcastRing",
     "CancellationLab",
@@ -81,6 +86,7 @@ __all__ = [
     "ExecutorStepper",
     "FanOutLag",
     "FetchBesideCommands",
+    "ForgottenClone",
     "HeldLoop",
     "JobScaling",
     "LitmusPanel",
@@ -99,9 +105,11 @@ __all__ = [
     "SelectLab",
     "ShardedScreen",
     "Starvation",
+    "SendOrTry",
     "StaticMixin",
     "StationFetches",
     "StoreBuffers",
+    "Tank",
     "TaskTimeline",
     "WorkStealing",
     "capstone",
