@@ -24,6 +24,7 @@ LONG_FILES = (
     "tests/grader/acceptance/test_sync.py",
     "tests/grader/acceptance/test_sync_mutants.py",
     "tests/grader/acceptance/test_tasks.py",
+    "tests/grader/acceptance/test_channels.py",
     "tests/grader/cohort/test_kill.py",
     "tests/lab/test_screen.py",
     "tests/foundation/channels/test_spsc.py",
