@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from grader.authoring import build as builder
 from grader.authoring.cutting import BuildError, check_api, cut_notebook, cut_source, public_api
 from meridian.academy.curriculum import UnknownKey, load
+from tests.academy.courses import index_with_only
 
 ROOT = Path(__file__).parents[3]
 KEY = "database/01-storage"
@@ -201,7 +201,7 @@ def test_the_api_of_both_must_be_equal() -> None:
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
     """A lab with the course index and one small solution."""
-    shutil.copyfile(ROOT / "curriculum.toml", tmp_path / "curriculum.toml")
+    (tmp_path / "curriculum.toml").write_text(index_with_only(KEY))
     package = tmp_path / "solutions" / KEY / "tle_page_manager"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(
