@@ -22,6 +22,7 @@ __all__ = ["paint_asks", "paint_clones"]
 
 _WIDTH = 680.0
 _BOLD = 'font-weight="600"'
+_DOTTED = 'stroke-dasharray="2 4"'
 
 
 def paint_clones(run: CloneRun) -> str:
@@ -79,11 +80,13 @@ def paint_asks(run: AskRun) -> str:
         return 46 + high * when_s / end_s
 
     parts: list[str] = []
+    first, last = y(min((ask.begun_s for ask in run.asks), default=0.0)), y(end_s) + 12
     heads = [*(f"task {n}" for n in range(1, run.askers + 1)), "mailbox", "actor"]
     for where, head in zip([*lanes, box, actor], heads, strict=True):
         parts += [
             text(where, 18, head, size=12.5, anchor="middle", extra=_BOLD),
-            _line(where, 26, where, y(end_s) + 12, LINE, 'stroke-dasharray="2 4"'),
+            # The actor's own line ends at its first box, whose fill is thin in the saved picture.
+            _line(where, 26, where, first if head == "actor" else last, LINE, _DOTTED),
         ]
     lanes_free_at: list[float] = []
     for ask in sorted(run.asks, key=lambda ask: ask.asked_s):
@@ -106,7 +109,7 @@ def paint_asks(run: AskRun) -> str:
             _arrow(slot + 5, begun, actor - 26, begun, ACCENT),
             _rect(actor - 26, begun, 52, done - begun, f"fill:{PANEL};stroke:{INK}"),
             text(actor, (begun + done) / 2 + 4, f"task {ask.asker + 1}", size=11, anchor="middle"),
-            text(home + 10, asked - 4, ask.words, size=11.5),
+            text(home + 10, asked + 13, ask.words, size=11.5),
             _arrow(actor - 26, done, home + 5, done, GOOD, dashed=True),
             text(actor + 34, done + 4, f"total {ask.answer}", size=11.5),
             text(actor + 104, done + 4, f"{ask.replied_s:.1f} s", size=11, fill=MUTED),

@@ -96,7 +96,11 @@ class SendOrTry(Playground):
     """Some senders at once before one channel: with `send` they wait, with `try_send` they drop."""
 
     def __init__(self, *, tries: int = 12, capacity: int = 8) -> None:
-        self.way = ipywidgets.ToggleButtons(options=["try_send", "send"], value="try_send")
+        self.way = ipywidgets.ToggleButtons(
+            options=["try_send", "send"],
+            value="try_send",
+            layout=ipywidgets.Layout(margin="2px 24px 2px 2px"),
+        )
         self.tries = slider("tries", tries, 1, 20, 1)
         self.capacity = slider("capacity", capacity, 1, 16, 1)
         self.taken = slider("then the consumer takes", 0, 0, 20, 1)
