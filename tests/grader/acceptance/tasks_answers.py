@@ -17,8 +17,9 @@ from grader.acceptance.foundation import test_tasks
 from grader.acceptance.foundation.mutants_tasks import MUTANTS
 from grader.authoring.mutants import Variant
 from grader.job import JobSpec, run_one
-from grader.report import CriterionReport, Report
-from meridian.academy.curriculum import Capstone, load
+from grader.report import Report
+from meridian.academy.curriculum import load
+from tests.grader.acceptance.parts import missed, part_of_the_suite
 
 ROOT = Path(__file__).parents[3]
 KEY = "foundation/01-tasks"
@@ -88,7 +89,9 @@ def _judged(
     criteria: tuple[str, ...],
     constants: dict[str, float],
 ) -> bytes:
-    definition, suite = part_of_the_suite(criteria, out) if criteria else (CAPSTONE, None)
+    definition, suite = CAPSTONE, None
+    if criteria:
+        definition, suite = part_of_the_suite(CAPSTONE, test_tasks, criteria, out)
     with ExitStack() as stack:
         for name, value in constants.items():
             module, _, constant = name.partition(":")
@@ -109,28 +112,6 @@ def _judged(
             )
         )
     return msgspec.json.encode(report)
-
-
-def part_of_the_suite(criteria: Collection[str], folder: Path) -> tuple[Capstone, Path]:
-    """An entry and a suite that know only these criteria."""
-    tests = [
-        name
-        for name in test_tasks.__all__
-        if any(
-            mark.name == "criterion" and mark.args[0] in criteria
-            for mark in getattr(test_tasks, name).pytestmark
-        )
-    ]
-    suite = folder / "suite" / "test_tasks.py"
-    suite.parent.mkdir(parents=True)
-    suite.write_text(f"from {test_tasks.__name__} import {', '.join(tests)}\n")
-    chosen = tuple(c for c in CAPSTONE.criteria if c.id in criteria)
-    return msgspec.structs.replace(CAPSTONE, criteria=chosen), suite
-
-
-def missed(report: Report) -> dict[str, CriterionReport]:
-    """The criteria that were judged and not passed."""
-    return {c.id: c for c in report.criteria if c.outcome not in ("passed", "not_run")}
 
 
 def expect_missed(variant: Variant, wrong: set[str], tmp_path: Path) -> None:

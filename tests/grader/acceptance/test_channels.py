@@ -6,7 +6,6 @@ import gc
 from collections.abc import Collection
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from grader.acceptance.foundation import (
@@ -22,9 +21,10 @@ from grader.authoring.mutants import Variant
 from grader.box import detect
 from grader.job import JobSpec, run_one
 from grader.judging.compare import CriterionFailed
-from grader.report import CriterionReport, Report
-from meridian.academy.curriculum import Capstone, load
+from grader.report import Report
+from meridian.academy.curriculum import load
 from meridian.academy.outcomes import NOT_JUDGED, shown_outcome
+from tests.grader.acceptance.parts import missed, part_of_the_suite
 
 # Workers in this process are ended as a power cut would: what they had open is never closed.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -46,7 +46,9 @@ def judge(
     criteria: Collection[str] = (),
 ) -> Report:
     """Judge in this process (`none`: trusted code only) or in a box; all `criteria`, or some."""
-    definition, suite = part_of_the_suite(criteria, out) if criteria else (CAPSTONE, None)
+    definition, suite = CAPSTONE, None
+    if criteria:
+        definition, suite = part_of_the_suite(CAPSTONE, test_channels, criteria, out)
     report = run_one(
         JobSpec(
             capstone=KEY,
@@ -63,28 +65,6 @@ def judge(
     )
     gc.collect()  # what was left open goes here, and not in another test
     return report
-
-
-def part_of_the_suite(criteria: Collection[str], folder: Path) -> tuple[Capstone, Path]:
-    """An entry and a suite that know only these criteria."""
-    tests = [
-        name
-        for name in test_channels.__all__
-        if any(
-            mark.name == "criterion" and mark.args[0] in criteria
-            for mark in getattr(test_channels, name).pytestmark
-        )
-    ]
-    suite = folder / "suite" / "test_channels.py"
-    suite.parent.mkdir(parents=True)
-    suite.write_text(f"from {test_channels.__name__} import {', '.join(tests)}\n")
-    chosen = tuple(c for c in CAPSTONE.criteria if c.id in criteria)
-    return msgspec.structs.replace(CAPSTONE, criteria=chosen), suite
-
-
-def missed(report: Report) -> dict[str, CriterionReport]:
-    """The criteria that were judged and not passed."""
-    return {c.id: c for c in report.criteria if c.outcome not in ("passed", "not_run")}
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
 
 
 @pytest.mark.parametrize("variant", HALVES[0], ids=lambda v: v.name)
-def test_a_wrong_answer_fails_its_criterion_alone(
+def test_a_wrong_answer_fails_its_criterion(
     variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expect_missed(variant, tmp_path, monkeypatch)

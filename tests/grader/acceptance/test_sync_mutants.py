@@ -19,7 +19,7 @@ from tests.grader.acceptance.sync_answers import (
 
 
 @pytest.mark.parametrize("variant", HALVES[1], ids=lambda v: v.name)
-def test_a_wrong_answer_fails_its_criterion_alone(
+def test_a_wrong_answer_fails_its_criterion(
     variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expect_missed(variant, tmp_path, monkeypatch)
