@@ -213,11 +213,13 @@ def test_the_command_names_the_next_step(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     from meridian.academy import cli
+    from meridian.academy.curriculum import load
 
     (tmp_path / "curriculum.toml").write_bytes((ROOT / "curriculum.toml").read_bytes())
+    first = next(module for module in load(tmp_path).modules() if module.available)
     monkeypatch.setenv("MERIDIAN_LAB", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["meridian", "next"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
-    assert f"meridian quiz {MODULE}/1" in capsys.readouterr().out
+    assert f"meridian quiz {first.key}/1" in capsys.readouterr().out

@@ -12,6 +12,7 @@ import pytest
 
 from grader.authoring.build import write_exercise
 from meridian.academy.curriculum import lab_root, load
+from tests.academy.courses import index_with_only
 
 # `journey` and `small_lab` are no packages of the product.
 sys.path.insert(0, str(Path(__file__).parents[1] / "academy" / "widgets"))
@@ -42,6 +43,8 @@ def copied_lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (source / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / name, root / name)
+    # One module, so that the map leads to it.
+    (root / "curriculum.toml").write_text(index_with_only("database/01-storage"))
     for module in load(root).modules():
         if module.available:  # as a learner first sees it, whatever was written in this checkout
             shutil.rmtree(root / module.exercise, ignore_errors=True)
