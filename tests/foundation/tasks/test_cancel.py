@@ -131,3 +131,32 @@ async def test_a_reason_that_is_no_text_changes_nothing() -> None:
         token.cancel(7)  # type: ignore[arg-type]
     assert not token.is_cancelled
     assert token.cancel()
+
+
+async def test_a_long_chain_of_children_is_cancelled_to_its_end() -> None:
+    tokens = [CancellationToken()]
+    for _ in range(3_000):
+        tokens.append(tokens[-1].child_token())
+    assert tokens[0].cancel("over")
+    assert all(token.is_cancelled and token.reason == "over" for token in tokens)
+
+
+async def test_a_cancel_that_is_interrupted_is_finished_by_the_next() -> None:
+    token = CancellationToken()
+    child = token.child_token()
+    seen: list[str] = []
+
+    class Interrupt(BaseException):
+        pass
+
+    def wake() -> None:
+        seen.append("woken")
+        if len(seen) == 1:
+            raise Interrupt
+
+    token._waiters[0] = wake
+    with pytest.raises(Interrupt):
+        token.cancel("first")
+    assert token.is_cancelled  # for whoever asks, at once
+    assert not token.cancel("second")
+    assert (token.reason, child.is_cancelled, seen) == ("first", True, ["woken", "woken"])
