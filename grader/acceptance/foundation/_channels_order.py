@@ -171,6 +171,10 @@ def test_ids_and_ends(submission: Submission, backend: str, rng: Rng) -> None:
         "wrong_frame": ("ValueError", "send() of a frame of another source"),
         "closed": ("SendClosed", "send() after close()"),
         "again": ("nothing", "add_source() of an id whose source was closed and is empty"),
+        "still_there": (
+            "DuplicateSource",
+            "add_source() of an id that is there, after a handle of before was closed once more",
+        ),
     }
     for what, (name, call) in wanted.items():
         require(found[what] == name, f"{call}: expected {name} to be raised, got {found[what]}")

@@ -150,6 +150,9 @@ async def names(kit: Any, package: Any) -> dict[str, str]:
         await kit.rest()
         await note("closed", source.send(kit.frame(package, 1, 0)))
         await note("again", kit.add(package, aggregator, 1))
+        source.close()  # the old handle, as a block around it would
+        await kit.rest()
+        await note("still_there", kit.add(package, aggregator, 1))
     return found
 
 

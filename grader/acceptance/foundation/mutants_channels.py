@@ -43,7 +43,19 @@ MUTANTS = (
     Variant(
         "id_taken_for_ever",
         "2",
-        (Change(AGGREGATOR, "self._sources.pop(source.source_id, None)", "pass"),),
+        (Change(AGGREGATOR, "del self._sources[source.source_id]", "pass"),),
+    ),
+    Variant(
+        "forgets_whoever_has_the_id",  # an old handle, closed late, takes the new source away
+        "2",
+        (
+            Change(AGGREGATOR, "        if source.closed:\n            return\n", ""),
+            Change(
+                AGGREGATOR,
+                "if self._sources.get(source.source_id) is source:",
+                "if source.source_id in self._sources:",
+            ),
+        ),
     ),
     Variant(
         "dies_with_its_frame",  # as a forwarding task that is cancelled on removal

@@ -321,6 +321,8 @@ class TelemetryAggregator:
         self._news.set()
 
     def _close(self, source: _Source) -> None:
+        if source.closed:
+            return
         source.closed = True
         source.feed.close()  # those who wait for room are refused
         if not len(source.feed):
@@ -335,7 +337,8 @@ class TelemetryAggregator:
         self._forget(source)
 
     def _forget(self, source: _Source) -> None:
-        self._sources.pop(source.source_id, None)
+        if self._sources.get(source.source_id) is source:  # else another has the id by now
+            del self._sources[source.source_id]
         source.inlet.close()
         source.gone.set()
 
