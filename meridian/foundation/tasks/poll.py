@@ -126,7 +126,8 @@ class MiniTask(Generic[T]):
 
     def poll(self, cx: Context) -> Ready[T] | Pending:
         if self._future is not None:
-            self._joiners.append(cx.waker.clone())
+            if not any(kept.will_wake(cx.waker) for kept in self._joiners):
+                self._joiners.append(cx.waker.clone())
             return PENDING
         return Ready(self.result())
 

@@ -684,3 +684,19 @@ def test_join_all_closes_the_others_when_one_fails() -> None:
     with pytest.raises(OSError, match="disk"):
         executor.run_until_idle()
     assert steps == ["cleaned"]
+
+
+def test_a_task_keeps_one_waker_for_each_that_waits() -> None:
+    executor = MiniExecutor()
+    inner = executor.spawn(executor.sleep(100), "inner")
+
+    async def naps() -> None:
+        for _ in range(50):
+            await polled(executor.sleep(1))
+
+    both = executor.spawn(JoinAll(inner, from_coroutine(naps())), "both")  # polled at every nap
+    while both.polls < 50:
+        executor.step()
+        assert len(inner._joiners) <= 1
+    executor.run_until_idle()
+    assert both.done
