@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from grader.judging.differences import difference, is_numpy, same_arrays, show
 from meridian.errors import MeridianError
 
-__all__ = ["Compared", "CriterionFailed", "MustRaise", "expect", "same", "show"]
+__all__ = ["Compared", "CriterionFailed", "MustRaise", "expect", "require", "same", "show"]
 
 
 class Compared(NamedTuple):
@@ -45,6 +45,14 @@ class CriterionFailed(MeridianError, AssertionError):
         self.check = check
         self.at_ns = time.perf_counter_ns()
         super().__init__(message)
+
+
+def require(
+    holds: bool, message: str, counterexample: str = "", check: Compared | None = None
+) -> None:
+    """Fail the criterion with this message unless it `holds`; a replay makes `check` again."""
+    if not holds:
+        raise CriterionFailed(message, counterexample, check=check)
 
 
 def same(got: Any, want: Any) -> bool:

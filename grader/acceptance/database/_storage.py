@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from grader.judging.compare import Compared, CriterionFailed, show
+from grader.judging.compare import CriterionFailed, require, show
 from grader.proxy.proxy import Remote, RemoteBuffer, RemoteError
 from grader.proxy.submission import Submission
 from meridian.testing.storage import PAGE_SIZE, DecodedPage, decode_page, encode_page, page_crc
@@ -37,14 +37,6 @@ DELETING = "test_deleted_slots_are_none"
 _TLE = struct.Struct("<I8s8dHI")
 
 TleValues = tuple[int, str, float, float, float, float, float, float, float, float, int, int]
-
-
-def require(
-    holds: bool, message: str, counterexample: str = "", check: Compared | None = None
-) -> None:
-    """Fail the criterion with this message unless it `holds`; a replay makes `check` again."""
-    if not holds:
-        raise CriterionFailed(message, counterexample, check=check)
 
 
 def tle_values(rng: random.Random, count: int) -> list[TleValues]:

@@ -14,22 +14,19 @@ from grader.acceptance.database._storage import (
     page_in,
     random_page,
     read_through,
-    require,
     sealed,
     sealed_file,
     values_of,
 )
-from grader.judging.compare import Compared, CriterionFailed, expect, show
+from grader.judging.compare import Compared, CriterionFailed, expect, require, show
 from grader.proxy.submission import Submission
 from meridian.testing.storage import PAGE_SIZE, page_crc
 
 FLIPS = 2_000
 
-Rng = random.Random
-
 
 @pytest.mark.criterion("1", points=5)
-def test_pages_lie_at_their_offset(submission: Submission, rng: Rng) -> None:
+def test_pages_lie_at_their_offset(submission: Submission, rng: random.Random) -> None:
     """Pages written in shuffled order lie at page_id * 4096 and read back identical."""
     file = submission.PageFile(submission.path("pages.oor"))
     ids = allocate(submission, file, 100)
@@ -114,7 +111,7 @@ def test_freed_pages_come_back(submission: Submission) -> None:
 
 
 @pytest.mark.criterion("2", points=6, after=OFFSET)
-def test_every_flipped_body_bit(submission: Submission, rng: Rng) -> None:
+def test_every_flipped_body_bit(submission: Submission, rng: random.Random) -> None:
     """A flipped bit in bytes 17..4095 is CorruptPage on the read through the pool, never data."""
     page = random_page(rng, 7)
     found, want = submission.page_checksum(submission.buffer(page)), page_crc(page)
@@ -137,7 +134,7 @@ def test_every_flipped_body_bit(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("2", points=3, after=OFFSET)
-def test_every_flipped_header_bit(submission: Submission, rng: Rng) -> None:
+def test_every_flipped_header_bit(submission: Submission, rng: random.Random) -> None:
     """A flipped bit in the header, page id and checksum included, raises CorruptPage."""
     missed = first_bit_not_caught(submission, rng, range(17 * 8))
     if missed:
@@ -152,7 +149,7 @@ def test_every_flipped_header_bit(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("2", points=2, after=OFFSET)
-def test_swapped_pages(submission: Submission, rng: Rng) -> None:
+def test_swapped_pages(submission: Submission, rng: random.Random) -> None:
     """Two whole pages that changed places raise MisdirectedPage."""
     ids, pages = sealed_file(submission, rng, "swap.oor", 6)
     one, two = rng.sample(ids, 2)
@@ -167,7 +164,7 @@ def test_swapped_pages(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("2", points=2, after=OFFSET)
-def test_a_page_that_was_good_before(submission: Submission, rng: Rng) -> None:
+def test_a_page_that_was_good_before(submission: Submission, rng: random.Random) -> None:
     """Every read is verified: a page that goes bad after it was read once is refused as well."""
     ids, pages = sealed_file(submission, rng, "later.oor", 40)
     file = submission.PageFile(submission.path("later.oor"))
@@ -186,7 +183,7 @@ def test_a_page_that_was_good_before(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("2", points=2, after=OFFSET)
-def test_what_is_flushed_is_sealed(submission: Submission, rng: Rng) -> None:
+def test_what_is_flushed_is_sealed(submission: Submission, rng: random.Random) -> None:
     """A page changed in the pool is on disk, with a checksum of its new bytes, after flush_all."""
     ids, _ = sealed_file(submission, rng, "flush.oor", 5)
     file = submission.PageFile(submission.path("flush.oor"))

@@ -21,14 +21,13 @@ from grader.acceptance.database._storage import (
     place,
     read_through,
     record_ids,
-    require,
     sealed,
     sealed_file,
     tle_records,
     values_of,
 )
 from grader.acceptance.database._storage_trace import judge_policy
-from grader.judging.compare import CriterionFailed, expect
+from grader.judging.compare import CriterionFailed, expect, require
 from grader.judging.properties import Finder
 from grader.proxy.submission import Submission
 from meridian.testing.storage import PAGE_SIZE
@@ -36,11 +35,9 @@ from meridian.testing.storage import PAGE_SIZE
 TRACE_STEPS = 600  # for each of the two policies, after many short traces in small pools
 SCAN_READS, SCAN_WARM = 900, 300
 
-Rng = random.Random
-
 
 @pytest.mark.criterion("3", points=3, after=MANAGER)
-def test_hit_rate_of_a_cold_read(submission: Submission, rng: Rng) -> None:
+def test_hit_rate_of_a_cold_read(submission: Submission, rng: random.Random) -> None:
     """200 records read in order through 8 cold frames miss at most 5 times, then never."""
     path = submission.path("cold.oor")
     manager = submission.PageManager(path, frames=8)
@@ -63,19 +60,19 @@ def test_hit_rate_of_a_cold_read(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("3", points=4, after=OFFSET)
-def test_lru_exactly(submission: Submission, find: Finder, rng: Rng) -> None:
+def test_lru_exactly(submission: Submission, find: Finder, rng: random.Random) -> None:
     """policy="lru" hits and misses exactly as the definition does, with pages pinned meanwhile."""
     judge_policy(submission, find, rng, "lru", TRACE_STEPS)
 
 
 @pytest.mark.criterion("3", points=4, after=OFFSET)
-def test_clock_exactly(submission: Submission, find: Finder, rng: Rng) -> None:
+def test_clock_exactly(submission: Submission, find: Finder, rng: random.Random) -> None:
     """policy="clock" hits and misses exactly as the definition does, with pages pinned."""
     judge_policy(submission, find, rng, "clock", TRACE_STEPS)
 
 
 @pytest.mark.criterion("3", points=3, after=OFFSET)
-def test_dirty_pages_survive_eviction(submission: Submission, rng: Rng) -> None:
+def test_dirty_pages_survive_eviction(submission: Submission, rng: random.Random) -> None:
     """A changed page that was evicted is read again with its change."""
     file = submission.PageFile(submission.path("dirty.oor"))
     ids = allocate(submission, file, 40)
@@ -172,7 +169,7 @@ def test_pins_end_with_the_block(submission: Submission) -> None:
 
 
 @pytest.mark.criterion("2q", points=3, after=OFFSET)
-def test_2q_keeps_the_hot_set(submission: Submission, rng: Rng) -> None:
+def test_2q_keeps_the_hot_set(submission: Submission, rng: random.Random) -> None:
     """policy="2q": 50 hot pages stay in 64 frames while a scan runs through them."""
     file = submission.PageFile(submission.path("scan.oor"))
     ids = allocate(submission, file, 50 + SCAN_READS // 2)
@@ -196,7 +193,7 @@ def test_2q_keeps_the_hot_set(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("direct", points=2, after=OFFSET)
-def test_direct_io(submission: Submission, rng: Rng) -> None:
+def test_direct_io(submission: Submission, rng: random.Random) -> None:
     """PageFile(path, direct=True) reads and writes the same pages, past the page cache."""
     name = "direct.oor"
     ids, pages = sealed_file(submission, rng, name, 64)
@@ -244,7 +241,7 @@ def _cached_pages(path: Path, *, drop: bool) -> int:
 
 
 @pytest.mark.criterion("flusher", points=1, after=OFFSET)
-def test_flush_some(submission: Submission, rng: Rng) -> None:
+def test_flush_some(submission: Submission, rng: random.Random) -> None:
     """flush_some(limit) writes that many dirty pages nobody has pinned, and keeps them."""
     name = "some.oor"
     ids, _ = sealed_file(submission, rng, name, 8)

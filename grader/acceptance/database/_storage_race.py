@@ -13,8 +13,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from grader.acceptance.database._storage import TLE_BYTES, place, record_ids, require
-from grader.judging.compare import show
+from grader.acceptance.database._storage import TLE_BYTES, place, record_ids
+from grader.judging.compare import require, show
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 from grader.races.race import timed

@@ -20,25 +20,21 @@ from grader.acceptance.database._storage import (
     page_in,
     place,
     record_ids,
-    require,
     tle_bytes,
     tle_records,
     tle_values,
     values_of,
 )
-from grader.judging.compare import expect, show
+from grader.judging.compare import expect, require, show
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 from meridian.testing.storage import PAGE_SIZE, decode_page
-
-Rng = random.Random
-
 
 # -- 4: insert and lookup ------------------------------------------------------------------------
 
 
 @pytest.mark.criterion("4", points=4)
-def test_forty_records_in_a_page(submission: Submission, rng: Rng) -> None:
+def test_forty_records_in_a_page(submission: Submission, rng: random.Random) -> None:
     """40 records in one slotted page, each found under its slot with equal bytes."""
     buf = submission.buffer(PAGE_SIZE)
     page = submission.SlottedPage.format(buf, 3)
@@ -56,7 +52,7 @@ def test_forty_records_in_a_page(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("4", points=4, after=(PAGE, OFFSET))
-def test_forty_records_in_the_manager(submission: Submission, rng: Rng) -> None:
+def test_forty_records_in_the_manager(submission: Submission, rng: random.Random) -> None:
     """40 records through PageManager: one page, 40 slots, equal bytes, also after reopening."""
     path = submission.path("forty.oor")
     records = tle_records(rng, 40)
@@ -80,7 +76,7 @@ def test_forty_records_in_the_manager(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("4", points=2)
-def test_element_sets(submission: Submission, rng: Rng) -> None:
+def test_element_sets(submission: Submission, rng: random.Random) -> None:
     """TleRecord packs into the field table's 82 bytes and back, and refuses what is not one."""
     for values in tle_values(rng, 40):
         record, raw = submission.TleRecord(*values), tle_bytes(values)
@@ -100,7 +96,7 @@ def test_element_sets(submission: Submission, rng: Rng) -> None:
 # -- 5: delete and compact -----------------------------------------------------------------------
 
 
-def _half_deleted(submission: Submission, rng: Rng) -> tuple[Any, Remote, list[bytes]]:
+def _half_deleted(submission: Submission, rng: random.Random) -> tuple[Any, Remote, list[bytes]]:
     """A buffer with a page of 40 records of which the even slots were deleted."""
     buf = submission.buffer(PAGE_SIZE)
     page = submission.SlottedPage.format(buf, 3)
@@ -119,7 +115,7 @@ def _survivors(page: Remote, records: list[bytes], when: str) -> None:
 
 
 @pytest.mark.criterion("5", points=5, after=PAGE)
-def test_deleted_slots_are_none(submission: Submission, rng: Rng) -> None:
+def test_deleted_slots_are_none(submission: Submission, rng: random.Random) -> None:
     """Deleted slots look up as None, the others are untouched, a second delete is False."""
     buf, page, records = _half_deleted(submission, rng)
     _survivors(page, records, "after slots 0, 2, 4, ... were deleted")
@@ -134,7 +130,7 @@ def test_deleted_slots_are_none(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("5", points=8, after=DELETING)
-def test_compaction_keeps_slot_ids(submission: Submission, rng: Rng) -> None:
+def test_compaction_keeps_slot_ids(submission: Submission, rng: random.Random) -> None:
     """compact() keeps every slot id and makes all free space contiguous and zero."""
     buf, page, records = _half_deleted(submission, rng)
     before = page.free_contiguous
@@ -151,7 +147,7 @@ def test_compaction_keeps_slot_ids(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("5", points=4, after=DELETING)
-def test_reinsertion_reuses_slots(submission: Submission, rng: Rng) -> None:
+def test_reinsertion_reuses_slots(submission: Submission, rng: random.Random) -> None:
     """Inserting takes the lowest deleted slot again."""
     _, page, records = _half_deleted(submission, rng)
     page.compact()
@@ -164,7 +160,7 @@ def test_reinsertion_reuses_slots(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("5", points=3, after=MANAGER)
-def test_deleting_through_the_manager(submission: Submission, rng: Rng) -> None:
+def test_deleting_through_the_manager(submission: Submission, rng: random.Random) -> None:
     """PageManager: deleted ids are None; with reuse_slots=False they stay so for ever."""
     path = submission.path("delete.oor")
     manager = submission.PageManager(path, frames=8, reuse_slots=False)
@@ -193,7 +189,7 @@ def test_deleting_through_the_manager(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("6", points=4, after=PAGE)
-def test_a_full_page_refuses(submission: Submission, rng: Rng) -> None:
+def test_a_full_page_refuses(submission: Submission, rng: random.Random) -> None:
     """47 element sets fit a page; the 48th is None and changes no byte."""
     buf = submission.buffer(PAGE_SIZE)
     page = submission.SlottedPage.format(buf, 3)
@@ -206,7 +202,7 @@ def test_a_full_page_refuses(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("6", points=2, after=MANAGER)
-def test_the_next_page_takes_it(submission: Submission, rng: Rng) -> None:
+def test_the_next_page_takes_it(submission: Submission, rng: random.Random) -> None:
     """The record that the full page refused goes to another page."""
     manager = submission.PageManager(submission.path("next.oor"), frames=8)
     records = tle_records(rng, 48)
@@ -219,7 +215,7 @@ def test_the_next_page_takes_it(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("6", points=2)
-def test_the_largest_record(submission: Submission, rng: Rng) -> None:
+def test_the_largest_record(submission: Submission, rng: random.Random) -> None:
     """4,075 bytes fit an empty page beside their slot, 4,076 do not."""
     for size, want in ((4076, None), (4079, None), (4075, 0)):
         buf = submission.buffer(PAGE_SIZE)
@@ -233,7 +229,7 @@ def test_the_largest_record(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("6", points=2, after=PAGE)
-def test_an_exact_fit_by_reuse(submission: Submission, rng: Rng) -> None:
+def test_an_exact_fit_by_reuse(submission: Submission, rng: random.Random) -> None:
     """A record of exactly free_total bytes fits after compaction: a reused slot costs nothing."""
     buf = submission.buffer(PAGE_SIZE)
     page = submission.SlottedPage.format(buf, 3)
@@ -256,7 +252,7 @@ def test_an_exact_fit_by_reuse(submission: Submission, rng: Rng) -> None:
 
 
 @pytest.mark.criterion("overflow", points=4, after=MANAGER)
-def test_overflow_records(submission: Submission, rng: Rng) -> None:
+def test_overflow_records(submission: Submission, rng: random.Random) -> None:
     """Records of 10 KB and 100 KB go to OVERFLOW pages, come back whole, and free their pages."""
     name = "overflow.oor"
     records = [rng.randbytes(size) for size in (10_000, 82, 100_000, 4_076, 4_073 * 3)]

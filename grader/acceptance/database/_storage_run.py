@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from grader.acceptance.database._storage import MANAGER, counters, require
+from grader.acceptance.database._storage import MANAGER, counters
 from grader.acceptance.database._storage_race import (
     Gets,
     Inserts,
@@ -17,12 +17,10 @@ from grader.acceptance.database._storage_race import (
     fresh_records,
     stored_keys,
 )
-from grader.judging.compare import expect, show
+from grader.judging.compare import expect, require, show
 from grader.proxy.proxy import Batch, Remote
 from grader.proxy.submission import Submission
 from grader.races.race import Race, exponent_of, require_growth, require_ratio
-
-Rng = random.Random
 
 
 @pytest.mark.criterion("7", points=5, after=MANAGER)
@@ -67,7 +65,11 @@ FLAT_TIMES = 1.5  # the largest pool may be slower than the smallest by this
 
 @pytest.mark.criterion("8", points=4, after=MANAGER)
 def test_insert_speed(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """Inserting one record after the other, and flushing, against sqlite3."""
     seed = rng.getrandbits(32)
@@ -106,7 +108,11 @@ def test_insert_speed(
 
 @pytest.mark.criterion("8", points=3, after=MANAGER)
 def test_get_speed(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """Reading records in random order, all pages in the pool, against sqlite3."""
     records = fresh_records(rng, BATCH)
@@ -115,7 +121,7 @@ def test_get_speed(
     read = [records[i] for chosen in reads for i in chosen]
     seed = rng.getrandbits(32)
 
-    def everything(rng: Rng) -> list[int]:
+    def everything(rng: random.Random) -> list[int]:
         return rng.sample(range(len(read)), len(read))
 
     def stored(insert: Batch) -> list[Any]:
@@ -166,7 +172,7 @@ def _fetches(manager: Remote) -> int:
 
 @pytest.mark.criterion("8", points=3, after=MANAGER)
 def test_hits_do_not_depend_on_pool_size(
-    submission: Submission, reference: Submission | None, rng: Rng, race: Race
+    submission: Submission, reference: Submission | None, rng: random.Random, race: Race
 ) -> None:
     """A hit in a full pool of 4,096 frames takes at most 1.5 times as long as in one of 64."""
     big, small = rng.randbytes(3900), rng.randbytes(60)
@@ -210,7 +216,7 @@ def _hits(side: Submission, frames: int, big: bytes, small: bytes, seed: int) ->
     keys, found, places = stored_keys(side, Ledger(side, name), ids)
     require(set(found) == {small}, "Records in the file, at the places that insert gave: others")
 
-    def draw(rng: Rng) -> list[int]:
+    def draw(rng: random.Random) -> list[int]:
         return rng.sample(range(len(ids)), HOT) * (BATCH // 100)
 
     made = Gets(side, manager.get, keys, found, draw=draw, seed=seed)

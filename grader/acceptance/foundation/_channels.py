@@ -6,18 +6,15 @@ import random
 from pathlib import Path
 from typing import Any
 
-from grader.judging.compare import CriterionFailed
+from grader.judging.compare import require
 from grader.proxy.loops import Loop
 from grader.proxy.submission import Submission
 
 __all__ = [
-    "BACKENDS",
     "BASE",
     "PROBE",
-    "Rng",
     "in_real_time",
     "in_virtual_time",
-    "require",
     "require_report",
 ]
 
@@ -31,23 +28,14 @@ SCENARIOS = {
     )
     for name in names.split()
 }
-BACKENDS = ("asyncio", "trio")
 ANSWER_S = 20.0  # of real time, for one scenario
 
 # What other tests stand on: when this fails, they would only say the same again.
 BASE = "test_a_frame_goes_through"
 
-Rng = random.Random
-
-
-def require(holds: bool, message: str, counterexample: str = "") -> None:
-    """Fail the criterion with this message unless it `holds`."""
-    if not holds:
-        raise CriterionFailed(message, counterexample)
-
 
 def in_virtual_time(
-    submission: Submission, backend: str, rng: Rng, scenario: str, *arguments: Any
+    submission: Submission, backend: str, rng: random.Random, scenario: str, *arguments: Any
 ) -> Any:
     """What a scenario of the probes tells, in an order of tasks that is drawn."""
     with submission.loop(backend, clock="virtual", seed=rng.randrange(10_000)) as loop:

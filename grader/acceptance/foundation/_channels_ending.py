@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from grader.acceptance.foundation._channels import (
     ANSWER_S,
-    BACKENDS,
     BASE,
     PROBE,
-    Rng,
     in_virtual_time,
-    require,
     require_report,
 )
+from grader.judging.compare import require
+from grader.proxy.loops import BACKENDS
 from grader.proxy.submission import Submission
 
 SOURCES, EACH, TAKES_S = 8, 25, 0.01
@@ -26,7 +26,9 @@ FRAMES, EMERGENCIES = 45, 8
 
 @pytest.mark.criterion("6", points=4, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_what_was_accepted_is_processed(submission: Submission, backend: str, rng: Rng) -> None:
+def test_what_was_accepted_is_processed(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """After a shutdown everything accepted is processed and shown, and nothing else accepted."""
     told = in_virtual_time(submission, backend, rng, "shut_down", SOURCES, EACH, TAKES_S)
     count = SOURCES * EACH
@@ -63,7 +65,9 @@ def test_what_was_accepted_is_processed(submission: Submission, backend: str, rn
 
 @pytest.mark.criterion("6", points=2, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_source_that_never_stops(submission: Submission, backend: str, rng: Rng) -> None:
+def test_a_source_that_never_stops(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """Sources that send on and on do not postpone the end."""
     told = in_virtual_time(submission, backend, rng, "never_stops", TAKES_S / 10)
     what = "A shutdown while three sources send without end"
@@ -84,7 +88,7 @@ def test_a_source_that_never_stops(submission: Submission, backend: str, rng: Rn
 
 @pytest.mark.criterion("6", points=2, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_hung_processor(submission: Submission, backend: str, rng: Rng) -> None:
+def test_a_hung_processor(submission: Submission, backend: str, rng: random.Random) -> None:
     """When a frame is never done, the run ends at the deadline and counts what it discards."""
     frames = rng.randint(8, 24)
     told = in_virtual_time(submission, backend, rng, "hung", DEADLINE_S, frames)
@@ -106,7 +110,7 @@ def test_a_hung_processor(submission: Submission, backend: str, rng: Rng) -> Non
 
 @pytest.mark.criterion("7", points=4, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_archive_that_lags(submission: Submission, backend: str, rng: Rng) -> None:
+def test_an_archive_that_lags(submission: Submission, backend: str, rng: random.Random) -> None:
     """A slow archive misses frames, is told how many, and slows nobody down."""
     archive_s = ARCHIVE_TIMES * TAKES_S
     told = in_virtual_time(submission, backend, rng, "lagging", STREAM, TAKES_S, archive_s)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from grader.acceptance.foundation._channels import (
-    ANSWER_S,
-    BACKENDS,
-    BASE,
-    Rng,
-    in_real_time,
-    in_virtual_time,
-    require,
-)
-from grader.judging.compare import expect
+from grader.acceptance.foundation._channels import ANSWER_S, BASE, in_real_time, in_virtual_time
+from grader.judging.compare import expect, require
+from grader.proxy.loops import BACKENDS
 from grader.proxy.submission import Submission
 
 PRESSED, TAKES_S = 200, 0.01
@@ -32,7 +26,7 @@ END_S = 5.0  # until a subscriber has come to its end
 @pytest.mark.criterion("3", points=4, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_slow_processor_slows_the_sources_down(
-    submission: Submission, backend: str, rng: Rng
+    submission: Submission, backend: str, rng: random.Random
 ) -> None:
     """Eight sources outrun the processor: they wait, memory is bounded, no frame is lost."""
     told = in_virtual_time(submission, backend, rng, "pressure", PRESSED, TAKES_S)
@@ -52,7 +46,9 @@ def test_a_slow_processor_slows_the_sources_down(
 
 @pytest.mark.criterion("3", points=3, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_pressure_holds_up_no_emergency(submission: Submission, backend: str, rng: Rng) -> None:
+def test_pressure_holds_up_no_emergency(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """While every routine lane is full, an emergency is accepted and processed at once."""
     told = in_virtual_time(submission, backend, rng, "pressure", PRESSED, TAKES_S)
     slack_s = 1e-6
@@ -70,7 +66,9 @@ def test_pressure_holds_up_no_emergency(submission: Submission, backend: str, rn
 
 @pytest.mark.criterion("4", points=6, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_subscribers_see_what_was_processed(submission: Submission, backend: str, rng: Rng) -> None:
+def test_subscribers_see_what_was_processed(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """Two subscribers get exactly the processed frames, in the order of processing.
 
     The judge itself is the processor, and reads the subscribers.
@@ -110,7 +108,7 @@ def test_subscribers_see_what_was_processed(submission: Submission, backend: str
 @pytest.mark.criterion("5", points=2, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_frame_is_counted_before_it_is_shown(
-    submission: Submission, backend: str, rng: Rng
+    submission: Submission, backend: str, rng: random.Random
 ) -> None:
     """Whoever has got a frame finds it in the statistics, which never go back."""
     seen, report = in_virtual_time(submission, backend, rng, "looked_at", LOOKS)

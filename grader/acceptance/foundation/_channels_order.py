@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
-from grader.acceptance.foundation._channels import (
-    BACKENDS,
-    BASE,
-    Rng,
-    in_virtual_time,
-    require,
-    require_report,
-)
+from grader.acceptance.foundation._channels import BASE, in_virtual_time, require_report
+from grader.judging.compare import require
+from grader.proxy.loops import BACKENDS
 from grader.proxy.submission import Submission
 
 HISTORIES = 6
@@ -27,7 +23,7 @@ Event = tuple[str, int, int, int]
 
 @pytest.mark.criterion("1", points=1)  # for each of the two
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_frame_goes_through(submission: Submission, backend: str, rng: Rng) -> None:
+def test_a_frame_goes_through(submission: Submission, backend: str, rng: random.Random) -> None:
     """A frame of a source is processed, shown to a subscriber and counted."""
     rows, report = in_virtual_time(submission, backend, rng, "goes_through")
     require(rows == [(7, 0, 0)], f"One frame was sent; a subscriber got {len(rows)} frames")
@@ -45,7 +41,9 @@ def test_a_frame_goes_through(submission: Submission, backend: str, rng: Rng) ->
 
 @pytest.mark.criterion("1", points=4, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_emergencies_overtake_the_backlog(submission: Submission, backend: str, rng: Rng) -> None:
+def test_emergencies_overtake_the_backlog(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """After a backlog of routine frames, emergencies are processed next, each in its order."""
     rows = in_virtual_time(submission, backend, rng, "overtaking", ROUTINE, URGENT)
     got = [sequence for _, sequence, _ in rows]
@@ -59,7 +57,9 @@ def test_emergencies_overtake_the_backlog(submission: Submission, backend: str, 
 
 @pytest.mark.criterion("1", points=4, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_history_lets_an_emergency_wait(submission: Submission, backend: str, rng: Rng) -> None:
+def test_no_history_lets_an_emergency_wait(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """In random histories no accepted emergency waits while a routine frame is taken.
 
     Emergencies keep their order, and routine frames of one source theirs.
@@ -120,7 +120,7 @@ def check_history(events: list[Any], steps: list[tuple[str, int, int]]) -> None:
 
 @pytest.mark.criterion("2", points=2, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_sources_come_and_go(submission: Submission, backend: str, rng: Rng) -> None:
+def test_sources_come_and_go(submission: Submission, backend: str, rng: random.Random) -> None:
     """Sources are added and removed while frames flow, and no accepted frame is lost."""
     accepted, processed, answers = in_virtual_time(submission, backend, rng, "churn", CHURN_FRAMES)
     require(answers == [0] * 5, f"remove_source(drain=True) discards none; it answered {answers}")
@@ -141,7 +141,7 @@ def test_sources_come_and_go(submission: Submission, backend: str, rng: Rng) -> 
 
 @pytest.mark.criterion("2", points=1, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_discarded_is_counted(submission: Submission, backend: str, rng: Rng) -> None:
+def test_discarded_is_counted(submission: Submission, backend: str, rng: random.Random) -> None:
     """A source that is removed without draining says how many frames were thrown away."""
     answer, report, accepted = in_virtual_time(submission, backend, rng, "discarded")
     require(
@@ -162,7 +162,7 @@ def test_discarded_is_counted(submission: Submission, backend: str, rng: Rng) ->
 
 @pytest.mark.criterion("2", points=1, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_ids_and_ends(submission: Submission, backend: str, rng: Rng) -> None:
+def test_ids_and_ends(submission: Submission, backend: str, rng: random.Random) -> None:
     """An id that is taken, unknown or of another source is refused by name."""
     found = in_virtual_time(submission, backend, rng, "names")
     wanted = {
@@ -182,7 +182,9 @@ def test_ids_and_ends(submission: Submission, backend: str, rng: Rng) -> None:
 
 @pytest.mark.criterion("2", points=1, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_thousand_sources_leave_nothing(submission: Submission, backend: str, rng: Rng) -> None:
+def test_a_thousand_sources_leave_nothing(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """A thousand sources come and go, and leave no task. Counted in the worker."""
     before, after, processed = in_virtual_time(submission, backend, rng, "cycles", CYCLES)
     require(

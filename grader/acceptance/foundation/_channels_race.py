@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from grader.acceptance.foundation._channels import BASE, PROBE, Rng, require
+from grader.acceptance.foundation._channels import BASE, PROBE
+from grader.judging.compare import require
 from grader.proxy.submission import Submission
 from grader.races.race import Race, require_ratio, timed
 
@@ -22,7 +25,7 @@ class Side:
     def __init__(self, side: Submission, seed: int, *, probed: bool = True) -> None:
         made = side.probe(PROBE).Race(side.module()) if probed else side.Race()
         self._race = made
-        self._rng = Rng(seed)
+        self._rng = random.Random(seed)
 
     def __call__(self) -> float:
         self._race.deal(SOURCES, EACH, self._rng.randbytes(PAYLOAD_BYTES))
@@ -39,7 +42,11 @@ class Side:
 
 @pytest.mark.criterion("9", points=3, after=BASE)
 def test_half_the_speed(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """Frames of 48 sources reach two subscribers at half the speed of the model answer."""
     seed = rng.getrandbits(32)
@@ -58,7 +65,11 @@ def test_half_the_speed(
 
 @pytest.mark.criterion("9", points=3, after=BASE)
 def test_speed(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """Frames of 48 sources reach two subscribers twice as fast as through asyncio's queues.
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from grader.judging.compare import CriterionFailed
+from grader.judging.compare import CriterionFailed, require
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 
 Row = tuple[int, int]  # priority, issued_at
-Rng = random.Random
 
 # What other tests stand on: when this fails, they would only say the same again.
 BASE = "test_a_command_goes_through"
@@ -20,17 +19,11 @@ PRIORITIES = (0, 10, 50, 100, 199, 200, 254, 255)
 PATIENCE_S = 4.0  # as in the probes: what waits longer is stuck
 
 
-def require(holds: bool, message: str, counterexample: str = "") -> None:
-    """Fail the criterion with this message unless it `holds`."""
-    if not holds:
-        raise CriterionFailed(message, counterexample)
-
-
 def probe_of(submission: Submission, name: str = "_sync_probe") -> Remote:
     return submission.probe(Path(__file__).with_name(f"{name}.py"))
 
 
-def drawn(rng: Rng, count: int) -> list[Row]:
+def drawn(rng: random.Random, count: int) -> list[Row]:
     """Commands whose times and priorities meet often."""
     return [(rng.choice(PRIORITIES), rng.randrange(-count // 8, count // 8)) for _ in range(count)]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
 
-from grader.acceptance.foundation._sync import BASE, PATIENCE_S, Rng, probe_of, require
-from grader.judging.compare import expect
+from grader.acceptance.foundation._sync import BASE, PATIENCE_S, probe_of
+from grader.judging.compare import expect, require
 from grader.proxy.submission import Submission
 
 QUEUED = 50
@@ -18,7 +19,7 @@ TRIES = 5
 
 
 @pytest.mark.criterion("5", points=7, after=BASE)
-def test_the_rest_is_drained_in_order(submission: Submission, rng: Rng) -> None:
+def test_the_rest_is_drained_in_order(submission: Submission, rng: random.Random) -> None:
     """After shutdown pop gives what is left, in order, and then None, again and again."""
     probe, package = probe_of(submission), submission.module()
     rows = [(rng.choice((10, 50, 200, 255)), number) for number in range(QUEUED)]
@@ -99,7 +100,7 @@ def test_a_pop_does_not_wait_for_producers(submission: Submission) -> None:
 
 
 @pytest.mark.criterion("6", points=5, after=BASE)
-def test_safe_mode_takes_the_next_slot(submission: Submission, rng: Rng) -> None:
+def test_safe_mode_takes_the_next_slot(submission: Submission, rng: random.Random) -> None:
     """A waiting command is admitted by priority and age, and the very next pop sees it."""
     probe, package = probe_of(submission), submission.module()
     queue = submission.CommandQueue(3)

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 
-from grader.acceptance.foundation._sync import (
-    BASE,
-    Rng,
-    Row,
-    drawn,
-    in_order,
-    probe_of,
-    require,
-    require_order,
-)
-from grader.judging.compare import CriterionFailed, expect
+from grader.acceptance.foundation._sync import BASE, Row, drawn, in_order, probe_of, require_order
+from grader.judging.compare import CriterionFailed, expect, require
 from grader.judging.properties import Finder
 from grader.proxy.submission import Submission
 
@@ -45,7 +37,9 @@ def test_a_command_goes_through(submission: Submission) -> None:
 
 
 @pytest.mark.criterion("1", points=6, after=BASE)
-def test_preloaded_batches_come_in_order(submission: Submission, find: Finder, rng: Rng) -> None:
+def test_preloaded_batches_come_in_order(
+    submission: Submission, find: Finder, rng: random.Random
+) -> None:
     """Popped commands are in the order: highest priority, oldest, first admitted."""
     probe, package = probe_of(submission), submission.module()
 
@@ -66,7 +60,7 @@ def test_preloaded_batches_come_in_order(submission: Submission, find: Finder, r
 
 
 @pytest.mark.criterion("1", points=4, after=BASE)
-def test_the_best_admitted_goes_first(submission: Submission, rng: Rng) -> None:
+def test_the_best_admitted_goes_first(submission: Submission, rng: random.Random) -> None:
     """While producers push, each pop takes the best of what is admitted."""
     probe, package = probe_of(submission), submission.module()
     for _ in range(HISTORIES):

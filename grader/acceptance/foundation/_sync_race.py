@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from grader.acceptance.foundation._sync import BASE, Row, probe_of, require, require_order
+from grader.acceptance.foundation._sync import BASE, Row, probe_of, require_order
+from grader.judging.compare import require
 from grader.proxy.submission import Submission
 from grader.races.race import Race, require_ratio, timed
 
@@ -15,8 +16,6 @@ ROUNDS = 20
 HALF = 0.5  # of the model answer's speed
 TARGET = 1.0  # of the peer's speed
 PEER = "queue.PriorityQueue"
-
-Rng = random.Random
 
 
 class Side:
@@ -42,14 +41,18 @@ class Side:
         return seconds
 
 
-def _rows(rng: Rng) -> list[Row]:
+def _rows(rng: random.Random) -> list[Row]:
     """Any priority; times that grow, as clocks do."""
     return [(rng.randrange(256), number) for number in range(COMMANDS)]
 
 
 @pytest.mark.criterion("9", points=3, after=BASE)
 def test_half_the_speed(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """A command goes in and out at half the speed of the model answer."""
     seed = rng.getrandbits(32)
@@ -68,7 +71,11 @@ def test_half_the_speed(
 
 @pytest.mark.criterion("9", points=2, after=BASE)
 def test_speed(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """A command goes in and out as fast as through queue.PriorityQueue.
 
@@ -79,7 +86,11 @@ def test_speed(
 
 @pytest.mark.criterion("9", points=1, after=BASE)
 def test_speed_of_threads(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """Three producers and a consumer are as fast as with queue.PriorityQueue.
 
@@ -93,7 +104,7 @@ def _race(
     submission: Submission,
     reference: Submission | None,
     peer: Submission,
-    rng: Rng,
+    rng: random.Random,
     race: Race,
     *,
     together: bool,

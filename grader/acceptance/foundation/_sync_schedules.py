@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import random
 from itertools import groupby
 
 import pytest
 
-from grader.acceptance.foundation._sync import BASE, Rng, probe_of, require
-from grader.judging.compare import CriterionFailed
+from grader.acceptance.foundation._sync import BASE, probe_of
+from grader.judging.compare import CriterionFailed, require
 from grader.proxy.submission import Submission
 
 SCHEDULES = 1_500  # of each scenario, in questions of a part each
@@ -22,7 +23,11 @@ _TRACE_LINES = 60
 
 
 def _explore(
-    submission: Submission, rng: Rng, name: str, what: str, preempt_in: tuple[str, ...] = ()
+    submission: Submission,
+    rng: random.Random,
+    name: str,
+    what: str,
+    preempt_in: tuple[str, ...] = (),
 ) -> None:
     """Run the scenario under many schedules; the first failure is told with its interleaving."""
     probe, package = probe_of(submission, "_sync_probe_schedules"), submission.module()
@@ -41,19 +46,19 @@ def _explore(
 
 
 @pytest.mark.criterion("3", points=5, after=BASE)
-def test_one_slot_in_every_schedule(submission: Submission, rng: Rng) -> None:
+def test_one_slot_in_every_schedule(submission: Submission, rng: random.Random) -> None:
     """Two producers, one consumer, one slot: right in every interleaving. Run in the worker."""
     _explore(submission, rng, "one slot", "2 producers, 1 consumer, capacity 1")
 
 
 @pytest.mark.criterion("3", points=5, after=BASE)
-def test_shutdown_in_every_schedule(submission: Submission, rng: Rng) -> None:
+def test_shutdown_in_every_schedule(submission: Submission, rng: random.Random) -> None:
     """Shutdown against push against pop: right in every interleaving. Run in the worker."""
     _explore(submission, rng, "shutdown", "shutdown against 2 pushes against a consumer")
 
 
 @pytest.mark.criterion("3", points=2, after=BASE)
-def test_two_consumers_in_every_schedule(submission: Submission, rng: Rng) -> None:
+def test_two_consumers_in_every_schedule(submission: Submission, rng: random.Random) -> None:
     """Two consumers: none sleeps beside a command, none takes what is not there."""
     _explore(submission, rng, "two consumers", "2 producers, 2 consumers, capacity 1")
 
@@ -114,7 +119,7 @@ def _lock_name(node: ast.AST) -> str | None:
 
 
 @pytest.mark.criterion("4", points=3, after=BASE)
-def test_a_snapshot_holds_its_inequality(submission: Submission, rng: Rng) -> None:
+def test_a_snapshot_holds_its_inequality(submission: Submission, rng: random.Random) -> None:
     """SAFE_MODE <= dispatched <= pushed, wherever a thread is stopped. Run in the worker."""
     files = tuple(name for name in submission.sources() if name in ("metrics.py", "queue.py"))
     _explore(submission, rng, "snapshot", "A snapshot while others push and pop", files)

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from grader.acceptance.foundation._sync import BASE, probe_of, require
-from grader.judging.compare import expect
+from grader.acceptance.foundation._sync import BASE, probe_of
+from grader.judging.compare import expect, require
 from grader.proxy.submission import Submission
 
 NOT_HELD = {"print", "open", "input", "breakpoint"}

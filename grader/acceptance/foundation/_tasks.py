@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from grader.judging.compare import CriterionFailed, expect, show
+from grader.judging.compare import CriterionFailed, expect, require, show
 from grader.proxy.loops import Loop, Task
 from grader.proxy.proxy import Remote, exactly
 from grader.proxy.submission import Submission
 from meridian.orbital.framing import encode_frame, encode_frames
 
 __all__ = [
-    "BACKENDS",
     "DECODER",
     "PROBE",
     "SERVING",
@@ -25,13 +24,11 @@ __all__ = [
     "encode_frame",
     "encode_frames",
     "paced",
-    "require",
     "served",
     "wait_for",
 ]
 
 PROBE = Path(__file__).with_name("_tasks_probe.py")
-BACKENDS = ("asyncio", "trio")
 
 # What other tests stand on: when one of these fails, they would only say the same again.
 DECODER = "test_any_split"
@@ -39,12 +36,6 @@ SERVING = "test_a_stalled_header"
 
 PATIENCE_S = 5.0  # for what a broker does in milliseconds
 PACE_S = 2.0  # over which stations spread what they send: a burst may rightly lag
-
-
-def require(holds: bool, message: str, counterexample: str = "") -> None:
-    """Fail the criterion with this message unless it `holds`."""
-    if not holds:
-        raise CriterionFailed(message, counterexample)
 
 
 def wait_for(condition: Callable[[], object], what: str, within_s: float | None = None) -> None:

@@ -10,16 +10,15 @@ import pytest
 
 from grader.acceptance.foundation import _tasks as common
 from grader.acceptance.foundation._tasks import (
-    BACKENDS,
     PROBE,
     SERVING,
     encode_frame,
     encode_frames,
-    require,
     served,
     wait_for,
 )
-from grader.judging.compare import expect, show
+from grader.judging.compare import expect, require, show
+from grader.proxy.loops import BACKENDS
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 
@@ -28,23 +27,23 @@ DEADLINE_S, GRACE_S, GRANTED_S = 0.5, 0.5, 0.5
 STALLED = 6
 PACKAGE = "ingestion_broker"
 
-Rng = random.Random
-
 
 @pytest.mark.criterion("4", points=4, after=SERVING)  # for each of the two
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_shutdown_inside_a_payload(submission: Submission, backend: str, rng: Rng) -> None:
+def test_shutdown_inside_a_payload(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """A frame whose payload has begun when shutdown is requested is delivered; none after it."""
     _cut(submission, backend, rng, 4 + 10)
 
 
 @pytest.mark.criterion("4", points=3, after=SERVING)
-def test_shutdown_inside_a_header(submission: Submission, rng: Rng) -> None:
+def test_shutdown_inside_a_header(submission: Submission, rng: random.Random) -> None:
     """A frame whose header has begun when shutdown is requested is delivered; none after it."""
     _cut(submission, "asyncio", rng, rng.randrange(1, 4))
 
 
-def _cut(submission: Submission, backend: str, rng: Rng, cut: int) -> None:
+def _cut(submission: Submission, backend: str, rng: random.Random, cut: int) -> None:
     """The judge itself is the handlers: what they see is known here."""
     seen: list[list[bytes]] = [[], []]
     whole, begun, late = (rng.randbytes(20) for _ in range(3))
@@ -72,7 +71,7 @@ def _cut(submission: Submission, backend: str, rng: Rng, cut: int) -> None:
 
 
 @pytest.mark.criterion("4", points=3, after=SERVING)
-def test_what_was_taken_is_delivered(submission: Submission, rng: Rng) -> None:
+def test_what_was_taken_is_delivered(submission: Submission, rng: random.Random) -> None:
     """Frames that are counted when shutdown is requested are delivered, all of them."""
     seen: list[bytes] = []
     sent = [rng.randbytes(8) for _ in range(6)]

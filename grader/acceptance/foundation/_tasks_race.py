@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from grader.acceptance.foundation._tasks import PROBE, SERVING, Station, encode_frames, require
+from grader.acceptance.foundation._tasks import PROBE, SERVING, Station, encode_frames
+from grader.judging.compare import require
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 from grader.races.race import Race, require_ratio, timed
@@ -23,8 +24,6 @@ WAIT_S = 8.0
 HALF = 0.5  # of the model answer's speed
 TIMES_THE_PEER = 2.0
 PEER = "asyncio streams"
-
-Rng = random.Random
 
 
 class Side:
@@ -95,7 +94,11 @@ def _plain(peer: Submission, seed: int) -> Side:
 
 @pytest.mark.criterion("11", points=3, after=SERVING)
 def test_half_the_throughput(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """Frames of 48 stations reach three handlers at half the speed of the model answer."""
     seed = rng.getrandbits(32)
@@ -117,7 +120,11 @@ def test_half_the_throughput(
 
 @pytest.mark.criterion("11", points=3, after=SERVING)
 def test_throughput(
-    submission: Submission, reference: Submission | None, peer: Submission, rng: Rng, race: Race
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
 ) -> None:
     """Frames of 48 stations reach three handlers twice as fast as with asyncio's streams.
 

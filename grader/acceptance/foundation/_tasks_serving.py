@@ -12,7 +12,6 @@ import pytest
 from hypothesis import strategies as st
 
 from grader.acceptance.foundation._tasks import (
-    BACKENDS,
     DECODER,
     PROBE,
     SERVING,
@@ -20,12 +19,12 @@ from grader.acceptance.foundation._tasks import (
     encode_frame,
     encode_frames,
     paced,
-    require,
     served,
     wait_for,
 )
-from grader.judging.compare import expect, show
+from grader.judging.compare import expect, require, show
 from grader.judging.properties import Finder
+from grader.proxy.loops import BACKENDS
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 
@@ -35,8 +34,6 @@ SLOW_FRAMES = 1_000  # of each of 4 stations, at 2,000 a second in all
 SLOW_S = 0.05
 TIMES_SLOWER, GRANTED_S = 1.1, 0.5
 TIMES_LINEAR = 4.0
-
-Rng = random.Random
 
 
 @pytest.mark.criterion("1", points=2)
@@ -77,7 +74,7 @@ def test_any_split(submission: Submission, find: Finder) -> None:
 
 
 @pytest.mark.criterion("1", points=2)
-def test_reading_one_frame(submission: Submission, rng: Rng) -> None:
+def test_reading_one_frame(submission: Submission, rng: random.Random) -> None:
     """read_frame takes exactly one frame, and tells an end between frames from one inside."""
     probe = submission.probe(PROBE)
     first, second = rng.randbytes(9), rng.randbytes(300)
@@ -106,7 +103,7 @@ def test_reading_one_frame(submission: Submission, rng: Rng) -> None:
 
 @pytest.mark.criterion("1", points=3, after=DECODER)  # for each of the two
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_stalled_header(submission: Submission, backend: str, rng: Rng) -> None:
+def test_a_stalled_header(submission: Submission, backend: str, rng: random.Random) -> None:
     """48 stations, one stalls after two bytes: every handler gets all frames of the others.
 
     In their order within a connection. Handlers are recorders in the worker, whose word is taken.
@@ -129,7 +126,9 @@ def test_a_stalled_header(submission: Submission, backend: str, rng: Rng) -> Non
 
 @pytest.mark.criterion("2", points=5, after=SERVING)  # for each of the two
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_every_handler_sees_every_frame(submission: Submission, backend: str, rng: Rng) -> None:
+def test_every_handler_sees_every_frame(
+    submission: Submission, backend: str, rng: random.Random
+) -> None:
     """Three handlers see the same frames, whole, the empty and the largest one included.
 
     Each connection's in its order. Handlers are recorders in the worker, whose word is taken.
@@ -153,7 +152,7 @@ def test_every_handler_sees_every_frame(submission: Submission, backend: str, rn
 
 
 @pytest.mark.criterion("3", points=12, after=SERVING)
-def test_a_slow_handler_lags_alone(submission: Submission, rng: Rng) -> None:
+def test_a_slow_handler_lags_alone(submission: Submission, rng: random.Random) -> None:
     """One handler that takes 50 ms for a frame misses frames, is told how many, and slows nobody.
 
     Handlers are recorders in the worker, whose word is taken.

@@ -14,11 +14,10 @@ from grader.acceptance.foundation._tasks import (
     SERVING,
     encode_frame,
     encode_frames,
-    require,
     served,
     wait_for,
 )
-from grader.judging.compare import expect
+from grader.judging.compare import expect, require
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 
@@ -27,8 +26,6 @@ CYCLES = 1_000
 THREADS = 4
 SLEEP_S, LAG_S = 0.05, 0.02
 KEPT_PER_CYCLE = 0.1
-
-Rng = random.Random
 
 
 # -- 6: failures -----------------------------------------------------------------------------------
@@ -75,7 +72,7 @@ def _takes_cancellation(kind: ast.expr) -> bool:
 
 
 @pytest.mark.criterion("6", points=6, after=SERVING)
-def test_troubles_are_counted_and_alone(submission: Submission, rng: Rng) -> None:
+def test_troubles_are_counted_and_alone(submission: Submission, rng: random.Random) -> None:
     """A handler that raises and a station that sends garbage are counted; nobody else notices."""
     probe = submission.probe(PROBE)
     recorder = probe.Recorder()
@@ -105,7 +102,7 @@ def test_troubles_are_counted_and_alone(submission: Submission, rng: Rng) -> Non
 
 
 @pytest.mark.criterion("7", points=5, after=SERVING)
-def test_a_processor_in_threads(submission: Submission, rng: Rng) -> None:
+def test_a_processor_in_threads(submission: Submission, rng: random.Random) -> None:
     """At most four calls at once, one connection's in order; meanwhile stations are accepted.
 
     The judge is the processor: its calls and their order are seen here.
