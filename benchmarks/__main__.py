@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from benchmarks.bounds import Report
 from meridian.foundation.profiling.bench import BenchmarkResult, Fingerprint, load_average
 
 _HERE = Path(__file__).parent
@@ -66,11 +67,11 @@ def main(argv: list[str] | None = None) -> int:
         def show(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
 
-        results = module.main(
+        report: Report = module.main(
             options.out, quick=options.quick, rows=rows, folder=options.dir, progress=show
         )
-    console.print(_table(options.module, results))
-    for line in _notes(results):
+    console.print(_table(options.module, report.results))
+    for line in (*map(str, report.bounds), *_notes(report.results)):
         console.print(line, highlight=False)
     console.print(f"Written to {options.out}", highlight=False, soft_wrap=True)
     return 0

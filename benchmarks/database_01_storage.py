@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 import meridian
+from benchmarks.bounds import Report
 from benchmarks.harness import Progress, Race, Side, race
 from benchmarks.storage_hits import HOT, hit_growth, hit_race
 from benchmarks.storage_stores import (
@@ -29,8 +30,9 @@ from benchmarks.storage_stores import (
     SqliteStore,
     Store,
 )
+from benchmarks.table import busy
 from meridian.academy import plots
-from meridian.foundation.profiling.bench import BenchmarkResult, Fingerprint
+from meridian.foundation.profiling.bench import BenchmarkResult
 from meridian.foundation.profiling.timing import Clock
 from meridian.orbital.catalog import synthetic_catalog
 
@@ -221,14 +223,14 @@ def main(
     rows: Sequence[str] = (),
     folder: Path | None = None,
     progress: Progress | None = None,
-) -> list[BenchmarkResult]:
-    """Run the rows (all by default), write numbers and pictures into `out`, return the results."""
+) -> Report:
+    """Run the rows (all by default), write numbers and pictures into `out`; what they found."""
     sizes = QUICK if quick else FULL
     rows = rows or ALL_ROWS
     found = run_races(rows, sizes, folder=folder, progress=progress)
     results = [item.result if isinstance(item, Race) else item for item in found]
     title = f"{TITLE} (quick run, not a measurement)" if quick else TITLE
-    said = "\n".join([statement(sizes), *_busy(found)])
+    said = "\n".join([statement(sizes), *busy(found)])
     fig = plots.race_plot(results, title=title)
     plots.note(fig, said)
     numbers = {
@@ -242,16 +244,7 @@ def main(
     plots.save(fig, out / "database-01-storage", numbers)
     if HIT_ROW in rows:
         _save_growth(out, sizes, folder)
-    return results
-
-
-def _busy(found: Sequence[Race | BenchmarkResult]) -> list[str]:
-    """What to say when others were computing; this benchmark itself keeps one core busy."""
-    loads = [item.judged.load_1m or 0.0 for item in found if isinstance(item, Race)]
-    cores = Fingerprint.current().cores
-    if not loads or max(loads) <= cores:
-        return []
-    return [f"The machine was busy: load average up to {max(loads):.1f} on {cores} cores."]
+    return Report(results, [])
 
 
 def _save_growth(out: Path, sizes: Sizes, folder: Path | None) -> None:

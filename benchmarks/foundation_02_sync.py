@@ -5,6 +5,8 @@ from __future__ import annotations
 from benchmarks.sync_sides import (
     bulk_sides,
     counter_sides,
+    kernel_sides,
+    litmus_bounds,
     method_sides,
     mutex_sides,
     pair_sides,
@@ -51,6 +53,16 @@ TABLE = Table(
             note="the method of an atomic pays for entering a kernel each time",
         ),
         Row(
+            "count, in a kernel",
+            "increment",
+            kernel_sides,
+            items=100_000,
+            quick_items=1_000,
+            target=50.0,
+            most_ns=4,
+            note="not like for like: what leaving the interpreter buys",
+        ),
+        Row(
             "lock and release",
             "turn",
             mutex_sides,
@@ -90,6 +102,7 @@ TABLE = Table(
         "time. The tree takes distances up to the threshold, ours below it: no pair lies on it."
     ),
     peers=("readerwriterlock", "scipy", "numba"),
+    alone={"litmus": litmus_bounds},
 )
 ALL_ROWS = TABLE.names
 main = TABLE.main

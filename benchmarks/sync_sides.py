@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 
+from benchmarks.bounds import Bound
 from benchmarks.harness import Side
+from meridian.checks import available_cores
 from meridian.foundation.sync import (
+    LITMUS,
     AtomicArray,
     Command,
     CommandKind,
     CommandQueue,
     Mutex,
+    Order,
     RwLock,
     ShardedCounter,
+    fetch_add,
+    run_litmus,
 )
 from meridian.orbital.screening import screen_altitude
 
 __all__ = [
     "bulk_sides",
     "counter_sides",
+    "kernel_sides",
+    "litmus_bounds",
     "method_sides",
     "mutex_sides",
     "pair_sides",
@@ -178,6 +189,35 @@ def _locked(items: int) -> Side:
         return count
 
     return Side("with threading.Lock", theirs, prepare=threading.Lock)
+
+
+def kernel_sides(items: int) -> tuple[Side, Side]:
+    """Adding one without leaving the kernel: what leaving the interpreter buys."""
+    add_all = numba.njit(nogil=True, cache=True)(_add_all)
+
+    def ours(array: AtomicArray) -> int:
+        add_all(array.cells, items)
+        return int(array.load(0))
+
+    add_all(AtomicArray(1).cells, 1)  # compiled outside the clock
+    return Side("fetch_add in a kernel", ours, prepare=lambda: AtomicArray(1)), _locked(items)
+
+
+def _add_all(cells: Any, items: int) -> None:
+    for _ in range(items):
+        fetch_add(cells, 0, 1, Order.RELAXED)
+
+
+def litmus_bounds(_out: Path, quick: bool) -> list[Bound]:
+    """What a round of the store-buffering test takes, two threads that meet included."""
+    if available_cores() < LITMUS["SB"].threads:
+        return []
+    rounds = 1_000 if quick else 1_000_000
+    run_litmus("SB", Order.RELAXED, 1)  # compiled outside the clock
+    started_s = time.perf_counter()
+    run_litmus("SB", Order.RELAXED, rounds)
+    took_s = time.perf_counter() - started_s
+    return [Bound("litmus test SB", "round", took_s / rounds * 1e9, 1e9 / 100_000)]
 
 
 def mutex_sides(items: int) -> tuple[Side, Side]:

@@ -8,6 +8,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.bounds import Bound, Report
 from benchmarks.harness import Progress, Race, Side, race
 from meridian.academy import plots
 from meridian.foundation.profiling.bench import (
@@ -18,7 +19,7 @@ from meridian.foundation.profiling.bench import (
 )
 from meridian.foundation.profiling.timing import Clock
 
-__all__ = ["Row", "Table"]
+__all__ = ["Row", "Table", "busy"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Row:
     peer: str = ""
     sampled: bool = False
     """The work itself answers what one operation took: seconds, by wall clock."""
+    most_ns: float | None = None
+    """What one operation of ours may take, whatever the peer takes."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,12 @@ class Table:
     bias: str
     peers: Sequence[str] = ()
     """Distributions whose versions are told."""
-    extra: Mapping[str, Callable[[Path, bool], None]] = field(default_factory=dict)
-    """What is measured besides, by name: called with the folder for results, and ``quick``."""
+    alone: Mapping[str, Callable[[Path, bool], Sequence[Bound]]] = field(default_factory=dict)
+    """What has no peer, by name: called with the folder for results, and ``quick``."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*dict.fromkeys(row.name for row in self.rows), *self.extra)
+        return (*dict.fromkeys(row.name for row in self.rows), *self.alone)
 
     def run(
         self, rows: Sequence[str] = (), *, quick: bool = False, progress: Progress | None = None
@@ -73,7 +76,7 @@ class Table:
         unknown = [name for name in rows if name not in self.names]
         if unknown:
             raise ValueError(f"Expected rows among {', '.join(self.names)}; got {unknown[0]!r}")
-        chosen = [row for row in self.rows if not rows or row.name in rows]
+        chosen = self._chosen(rows)
         found: list[Race | BenchmarkResult] = []
         for number, row in enumerate(chosen):
             if progress:
@@ -114,18 +117,23 @@ class Table:
         rows: Sequence[str] = (),
         folder: Path | None = None,
         progress: Progress | None = None,
-    ) -> list[BenchmarkResult]:
-        """Run the rows, write numbers and pictures into `out`, return the results."""
+    ) -> Report:
+        """Run the rows, write numbers and pictures into `out`, return what they found."""
         del folder  # nothing is stored
         found = self.run(rows, quick=quick, progress=progress)
-        for name, measure in self.extra.items():
-            if not rows or name in rows:
-                measure(out, quick)
         results = [item.result if isinstance(item, Race) else item for item in found]
+        bounds = [
+            Bound(row.name, row.unit, result.subject_s * 1e9, row.most_ns)
+            for row, result in zip(self._chosen(rows), results, strict=True)
+            if row.most_ns is not None and result.subject_s is not None
+        ]
+        for name, measure in self.alone.items():
+            if not rows or name in rows:
+                bounds += measure(out, quick)
         if not results:
-            return results
+            return Report(results, bounds)
         title = f"{self.title} (quick run, not a measurement)" if quick else self.title
-        said = "\n".join([self._statement(), *_busy(found)])
+        said = "\n".join([self._statement(), *map(str, bounds), *busy(found)])
         fig = plots.race_plot(results, title=title)
         plots.note(fig, said)
         numbers = {
@@ -133,10 +141,14 @@ class Table:
             "quick": quick,
             "statement": said,
             "results": results,
+            "bounds": [bound._asdict() for bound in bounds],
             "samples": [item.judged for item in found if isinstance(item, Race)],
         }
         plots.save(fig, out / self.key.replace("/", "-"), numbers)
-        return results
+        return Report(results, bounds)
+
+    def _chosen(self, rows: Sequence[str]) -> list[Row]:
+        return [row for row in self.rows if not rows or row.name in rows]
 
     def _statement(self) -> str:
         versions = {}
@@ -165,7 +177,7 @@ def _sampled(row: Row, mine: Side, peer: Side, *, rounds: int) -> Race:
     return Race(result, judged, judged)
 
 
-def _busy(found: Sequence[Race | BenchmarkResult]) -> list[str]:
+def busy(found: Sequence[Race | BenchmarkResult]) -> list[str]:
     """What to say when others were computing; this benchmark itself keeps one core busy."""
     loads = [item.judged.load_1m or 0.0 for item in found if isinstance(item, Race)]
     cores = Fingerprint.current().cores

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import available
+from benchmarks.bounds import Bound
 from benchmarks.harness import Disagreement, Race, Side
 from benchmarks.table import Row, Table
 from meridian.foundation.profiling.bench import BenchmarkResult
@@ -23,7 +24,7 @@ TABLES = {
 @pytest.mark.parametrize("key", TABLES)
 def test_a_quick_run_is_complete(key: str, tmp_path: Path) -> None:
     table = TABLES[key]
-    results = table.main(tmp_path, quick=True)
+    results, bounds = table.main(tmp_path, quick=True)
     assert [result.name for result in results] == [row.name for row in table.rows]
     assert all(result.ratio for result in results)
     name = key.replace("/", "-")
@@ -32,8 +33,8 @@ def test_a_quick_run_is_complete(key: str, tmp_path: Path) -> None:
     assert numbers["quick"]
     assert numbers["benchmark"] == key == table.key
     assert len(numbers["samples"]) == len(table.rows)
-    for extra in table.extra:
-        assert (tmp_path / f"{name}-{extra}.json").exists()
+    assert len(numbers["bounds"]) == len(bounds) >= len(table.alone)
+    assert all(bound.took_ns > 0 for bound in bounds)
 
 
 def row(name: str, mine: object, peer: object, **more: object) -> Row:
@@ -71,3 +72,20 @@ def test_sides_may_say_themselves_what_an_operation_took() -> None:
     (found,) = table(row("a", 0.5, 2.0, sampled=True)).run(quick=True)
     assert isinstance(found, Race)
     assert found.result.ratio == pytest.approx(4.0)
+
+
+def test_a_bound_stands_beside_the_ratio(tmp_path: Path) -> None:
+    toys = Table(
+        "toy/01",
+        "Toys",
+        [row("a", 3e-6, 6e-6, sampled=True, most_ns=2_000)],
+        workload="nothing",
+        bias="none",
+        alone={"wait": lambda _out, _quick: [Bound("wait", "call", 5.0, 5.0)]},
+    )
+    _, (slow, exact) = toys.main(tmp_path, quick=True)
+    assert str(slow) == "a: 3,000 ns per call, at most 2,000 ns: missed"
+    assert str(exact) == "wait: 5 ns per call, at most 5 ns: met"
+    results, bounds = toys.main(tmp_path, quick=True, rows=["wait"])
+    assert results == []
+    assert bounds == [exact]
