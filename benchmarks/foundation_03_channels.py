@@ -69,8 +69,8 @@ TABLE = Table(
     workload=(
         "integers from one producer to one consumer (broadcast: three) in one loop; records of 24 "
         "bytes in batches of 1,000 between two threads; medians of 20 interleaved pairs, the start "
-        "of the loop included. CPU time, wall time between threads. Aggregator: frames of 256 bytes "
-        "from 48 sources to two subscribers; emergencies while every lane is full and a frame "
+        "of the loop included. CPU time, wall time between threads. Aggregator: 48 sources of "
+        "256-byte frames, two subscribers; its emergencies while every lane is full and a frame "
         "takes 2 ms, from when each is due."
     ),
     bias=(
