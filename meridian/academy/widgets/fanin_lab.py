@@ -1,4 +1,4 @@
-"""Who gets the processor when urgent frames keep coming, and a router whose feeds come and go."""
+"""Who gets the processor: among urgent frames without end, and of a router with one queue."""
 
 from __future__ import annotations
 
@@ -16,11 +16,26 @@ from meridian.academy.widgets.base import (
     picture,
     svg_document,
 )
-from meridian.academy.widgets.fanin_runs import PROCESS_S, Action, FeedRow, Shares, replay, shares
+from meridian.academy.widgets.fanin_router_runs import (
+    Action,
+    FeedRow,
+    Overtaken,
+    replay,
+    through_lanes,
+    through_router,
+)
+from meridian.academy.widgets.fanin_runs import PROCESS_S, Shares, shares
 from meridian.academy.widgets.page_geometry import text
 from meridian.academy.widgets.playground import Playground, Shown, slider
 
-__all__ = ["RouterTable", "Starvation", "paint_feeds", "paint_shares"]
+__all__ = [
+    "HeadOfLine",
+    "RouterTable",
+    "Starvation",
+    "paint_feeds",
+    "paint_overtaken",
+    "paint_shares",
+]
 
 _WIDTH = 640.0
 _SATELLITES = (25544, 33591, 43013, 48274)
@@ -50,12 +65,10 @@ def paint_shares(got: Shares, said: str) -> str:
     left, wide = 8.0, _WIDTH - 16
     scale = wide / max(capacity, got.urgent + got.routine)
     urgent, routine = got.urgent * scale, got.routine * scale
-    frame = f'<rect x="{left:g}" y="8" width="{wide:g}" height="26" fill="none" '
-    frame += f'style="stroke:{LINE}"/>'
     parts = [
         _bar(left, urgent, WARN),
         _bar(left + urgent, routine, ACCENT),
-        frame,
+        _frame(left, 8, wide, 26, LINE),
         text(8, 52, "■", size=11, fill=WARN),
         text(22, 52, f"urgent {got.urgent:.0f}/s", size=11),
         text(128, 52, "■", size=11, fill=ACCENT),
@@ -68,6 +81,63 @@ def paint_shares(got: Shares, said: str) -> str:
 
 def _bar(x: float, width: float, ink: str) -> str:
     return f'<rect x="{x:.1f}" y="8" width="{width:.1f}" height="26" style="fill:{ink}"/>'
+
+
+def _frame(x: float, y: float, width: float, height: float, ink: str) -> str:
+    return (
+        f'<rect x="{x:g}" y="{y:g}" width="{width:.1f}" height="{height:g}" fill="none" '
+        f'style="stroke:{ink}"/>'
+    )
+
+
+class HeadOfLine(Playground):
+    """An urgent frame after a burst of routine ones: through one queue, and through two lanes."""
+
+    def __init__(self, burst: int = 400, capacity: int = 512) -> None:
+        self.burst = slider("routine frames in the burst", burst, 0, 800, 50)
+        self.capacity = ipywidgets.Dropdown(
+            options=(1, 8, 64, 512),
+            value=capacity,
+            description="places in the queue, and in the low lane",
+            style={"description_width": "initial"},
+            layout=ipywidgets.Layout(width="22rem"),
+        )
+        super().__init__([self.burst, self.capacity], self._send)
+
+    def _send(self) -> Shown:
+        burst, places = self.burst.value, self.capacity.value
+        ways = {
+            f"one router, one queue of {places}": through_router(burst, places),
+            f"two lanes, the low one of {places}": through_lanes(burst, places),
+        }
+        told = (f"{way}: processed after {_wait(run)}" for way, run in ways.items())
+        words = f"after a burst of {burst} | " + " | ".join(told)
+        return Shown(words, (paint_overtaken(ways, words),))
+
+
+def _wait(run: Overtaken) -> str:
+    return f"{run.waited_ms:,.0f} ms, behind {run.before} routine frames"
+
+
+def paint_overtaken(ways: dict[str, Overtaken], said: str) -> str:
+    """A bar for each way: the time from the sending of the urgent frame to its end."""
+    left, wide = 8.0, _WIDTH - 32
+    scale = wide / max(100.0, *(run.waited_ms for run in ways.values()))
+    parts: list[str] = []
+    for row, (way, run) in enumerate(ways.items()):
+        y, length = 16 + row * 46.0, run.waited_ms * scale
+        parts += [
+            text(left, y, way, size=12, extra='font-weight="600"'),
+            text(left + 250, y, _wait(run), size=12),
+            _frame(left, y + 7, length, 16, ACCENT),
+            text(left + length + 4, y + 20, "◆", size=14, fill=WARN),
+        ]
+    y = 16 + 46.0 * len(ways)
+    parts += [
+        text(left, y, "□ routine frames are processed", size=11, fill=MUTED),
+        text(left + 250, y, "◆ the urgent one is done", size=11, fill=MUTED),
+    ]
+    return svg_document(_WIDTH, y + 8, "".join(parts), title=said)
 
 
 class RouterTable(PicturedBox):

@@ -1,4 +1,4 @@
-"""Feeds of two urgencies before one processor, run on real channels in virtual time."""
+"""Frames of two urgencies before one processor, run on real channels in virtual time."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from typing import Any, NamedTuple
 import anyio
 
 from meridian.foundation.channels import (
-    LiveUplink,
     PriorityReceiver,
     PrioritySender,
-    Router,
-    SendClosed,
-    TaggedFrame,
+    Receiver,
+    Sender,
     channel,
     priority_channel,
 )
 from meridian.foundation.tasks import select
 from meridian.testing.virtual_loop import run_virtual
 
-__all__ = ["DESIGNS", "Action", "FeedRow", "Latencies", "Shares", "latencies", "replay", "shares"]
+__all__ = ["DESIGNS", "PROCESS_S", "Latencies", "Shares", "ends", "latencies", "shares"]
 
 PROCESS_S = 0.010  # what the processor takes for a frame: 100 a second
+_RATES = {False: 105.0, True: 5.0}  # frames a second of the routine feed and of the urgent one
 DESIGNS = ("one shared channel", "two channels, select by chance", "two lanes, urgent first")
 
 Take = Callable[[], Awaitable[Any]]
 
 
 class Latencies(NamedTuple):
-    """Milliseconds from sending to the end of processing, of each frame."""
+    """Milliseconds from when a frame was due to the end of its processing, of each frame."""
 
     urgent_ms: list[float]
     routine_ms: list[float]
@@ -39,54 +38,62 @@ class Latencies(NamedTuple):
 def latencies(design: str, *, seconds: float = 8.0, seed: int = 3) -> Latencies:
     """Routine frames at 105 % of what the processor can do, and 5 urgent ones a second among them.
 
-    `design` is one of `DESIGNS`. Each design gets the same frames at the same times.
+    `design` is one of `DESIGNS`. Frames are due at the same times in each, for `seconds`, and all
+    are processed. The clock of a frame starts when it is *due*: one that its feed could only send
+    later, because a full channel held it up, has waited all the same. To count from the sending
+    would leave out the wait of just the frames that waited longest (coordinated omission).
     """
     if design not in DESIGNS:
         raise ValueError(f"Expected a design of {DESIGNS}, got {design!r}")
     found = Latencies([], [])
+    feeds = {high: _due_s(rate, seconds, seed + high) for high, rate in _RATES.items()}
 
     async def program() -> None:
-        send, take, ends = _wired(design)
+        send, take, used = _wired(design)
+        start_s = anyio.current_time()
 
-        async def feed(rate: float, *, high: bool) -> None:
-            rng = random.Random(seed + high)
-            due_s = anyio.current_time()
-            end_s = due_s + seconds
-            while (due_s := due_s + rng.expovariate(rate)) < end_s:
-                await anyio.sleep(max(0.0, due_s - anyio.current_time()))
-                await send((high, anyio.current_time()), high)
+        async def feed(high: bool) -> None:
+            for due_s in feeds[high]:
+                await anyio.sleep(max(0.0, start_s + due_s - anyio.current_time()))
+                await send((high, start_s + due_s), high)
 
         async def process() -> None:
-            while True:
-                high, sent_s = await take()
+            for _ in range(sum(map(len, feeds.values()))):
+                high, due_s = await take()
                 await anyio.sleep(PROCESS_S)
                 row = found.urgent_ms if high else found.routine_ms
-                row.append((anyio.current_time() - sent_s) * 1e3)
+                row.append((anyio.current_time() - due_s) * 1e3)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(process)
-            async with anyio.create_task_group() as feeds:
-                feeds.start_soon(lambda: feed(105.0, high=False))
-                feeds.start_soon(lambda: feed(5.0, high=True))
-            tasks.cancel_scope.cancel()
-        for end in ends:
+            for high in feeds:
+                tasks.start_soon(feed, high)
+        for end in used:
             end.close()
 
     run_virtual(program)
     return found
 
 
+def _due_s(rate: float, seconds: float, seed: int) -> list[float]:
+    """Random moments before `seconds`, `rate` of them in a second on average."""
+    rng, due_s, moments = random.Random(seed), 0.0, []
+    while (due_s := due_s + rng.expovariate(rate)) < seconds:
+        moments.append(due_s)
+    return moments
+
+
 def _wired(design: str) -> tuple[Callable[[Any, bool], Awaitable[None]], Take, list[Any]]:
     """How to send a frame of an urgency, how the processor takes the next, what to close."""
     if design == DESIGNS[0]:
-        tx, rx = _ends(64)
+        tx, rx = ends(64)
 
         async def send_one(item: Any, _: bool) -> None:
             await tx.send(item)
 
         return send_one, rx.recv, [tx, rx]
     if design == DESIGNS[1]:
-        urgent, routine = _ends(64), _ends(64)
+        urgent, routine = ends(64), ends(64)
 
         async def send_either(item: Any, high: bool) -> None:
             await (urgent if high else routine)[0].send(item)
@@ -103,7 +110,8 @@ def _wired(design: str) -> tuple[Callable[[Any, bool], Awaitable[None]], Take, l
     return send_lane, lanes[1].recv, [*lanes]
 
 
-def _ends(capacity: int) -> Any:
+def ends(capacity: int) -> tuple[Sender[Any], Receiver[Any]]:
+    """A channel of frames of any kind."""
     return channel(capacity)
 
 
@@ -148,91 +156,3 @@ def shares(load_percent: int, max_high_run: int | None = None, *, seconds: float
 
     run_virtual(program)
     return Shares(counts[1] / seconds, counts[0] / seconds)
-
-
-# -- a router, as a script -------------------------------------------------------------------------
-
-
-class Action(NamedTuple):
-    """``add``, ``drain`` or ``drop`` a feed, or let a second ``pass``."""
-
-    what: str
-    source_id: int = 0
-
-
-class FeedRow(NamedTuple):
-    """A feed that is or was there: what came out of it, and how it ended."""
-
-    source_id: int
-    forwarded: int
-    state: str
-
-
-def replay(actions: list[Action], *, out_rate: float = 30.0) -> list[FeedRow]:
-    """Do all `actions` from the start, on a real router; every feed then in its present state.
-
-    A feed sends 20 frames a second, and `out` takes `out_rate` in all. Refusals are told in the
-    state of a row with the id that was refused.
-    """
-    rows: dict[int, FeedRow] = {}
-    forwarded: dict[int, int] = {}
-    refused: list[FeedRow] = []
-
-    async def program() -> None:
-        out_tx, out_rx = _ends(8)
-        router = Router(out_tx, internal_capacity=8)
-        handle = router.open()
-
-        async def downstream() -> None:
-            async for frame in out_rx:
-                assert isinstance(frame, TaggedFrame)
-                assert isinstance(frame.source, LiveUplink)
-                forwarded[frame.source.satellite_id] += 1
-                await anyio.sleep(1 / out_rate)
-
-        async def feed(tx: Any) -> None:
-            async with tx:
-                while not tx.is_closed:
-                    await anyio.sleep(0.05)
-                    with anyio.move_on_after(0.05):
-                        await tx.send(b"frame")
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(router.run)
-            tasks.start_soon(downstream)
-            for what, source_id in actions:
-                try:
-                    if what == "add":
-                        tx, rx = _ends(8)
-                        try:
-                            await handle.add_feed(source_id, rx)
-                        except BaseException:
-                            tx.close()
-                            rx.close()
-                            raise
-                        forwarded.setdefault(source_id, 0)
-                        rows[source_id] = FeedRow(source_id, 0, "live")
-                        tasks.start_soon(_until_unwanted, feed, tx)
-                    elif what == "pass":
-                        await anyio.sleep(1)
-                    else:
-                        lost = await handle.remove_feed(source_id, drain=what == "drain")
-                        ended = "drained, nothing lost" if what == "drain" else f"{lost} discarded"
-                        rows[source_id] = FeedRow(source_id, 0, f"removed: {ended}")
-                except (ValueError, LookupError) as error:
-                    refused.append(FeedRow(source_id, 0, f"refused: {error}"))
-            tasks.cancel_scope.cancel()
-        handle.close()
-        out_tx.close()
-        out_rx.close()
-
-    run_virtual(program)
-    counted = [row._replace(forwarded=forwarded[row.source_id]) for row in rows.values()]
-    return counted + refused[-1:]
-
-
-async def _until_unwanted(feed: Callable[[Any], Awaitable[None]], tx: Any) -> None:
-    try:
-        await feed(tx)
-    except SendClosed:
-        return

@@ -7,25 +7,72 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from meridian.academy.widgets.fanin_lab import RouterTable, Starvation, paint_feeds, paint_shares
-from meridian.academy.widgets.fanin_runs import (
-    DESIGNS,
+from meridian.academy.widgets.fanin_lab import (
+    HeadOfLine,
+    RouterTable,
+    Starvation,
+    paint_feeds,
+    paint_overtaken,
+    paint_shares,
+)
+from meridian.academy.widgets.fanin_router_runs import (
     Action,
     FeedRow,
-    Shares,
-    latencies,
+    Overtaken,
     replay,
-    shares,
+    through_lanes,
+    through_router,
 )
+from meridian.academy.widgets.fanin_runs import DESIGNS, Shares, latencies, shares
 
 
 def words(svg: str) -> list[str]:
     return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
-def test_every_design_gets_the_same_frames() -> None:
-    counts = {(len(run.urgent_ms)) for run in map(latencies, DESIGNS)}
+def test_every_design_processes_all_of_the_same_frames() -> None:
+    counts = {(len(run.urgent_ms), len(run.routine_ms)) for run in map(latencies, DESIGNS)}
     assert len(counts) == 1
+    urgent, routine = counts.pop()
+    assert urgent > 0
+    assert routine > 800  # what the processor does in the time in which frames are due
+
+
+def test_a_frame_that_a_full_channel_held_up_has_waited_since_it_was_due() -> None:
+    # 64 places before 100 frames a second are 640 ms; in 20 s another 136 frames wait outside.
+    shared = latencies(DESIGNS[0], seconds=20.0)
+    assert max(shared.routine_ms) > 1_000
+
+
+@pytest.mark.parametrize("burst", [0, 1, 7, 200, 512])
+def test_one_queue_keeps_its_order_whatever_comes_last(burst: int) -> None:
+    run = through_router(burst, 512)
+    assert run.before == max(0, burst - 1)  # one was in hand
+    assert run.waited_ms == pytest.approx(10 + (5 + 10 * run.before if burst else 0))
+
+
+def test_a_smaller_queue_delays_less_and_lanes_do_not_at_all() -> None:
+    waits = [through_router(800, places).waited_ms for places in (512, 64, 1)]
+    assert waits == sorted(waits, reverse=True)
+    assert waits[-1] < 200
+    for places in (512, 64, 1):
+        run = through_lanes(800, places)
+        assert run.before == 0
+        assert run.waited_ms == pytest.approx(15)
+
+
+def test_the_burst_and_the_queue_can_be_chosen() -> None:
+    widget = HeadOfLine()
+    assert "two lanes, the low one of 512: processed after 15 ms" in widget.static_text()
+    widget.burst.value = 800
+    widget.capacity.value = 1
+    seen = words(widget.children[2].value)
+    assert "one router, one queue of 1" in seen
+    assert "15 ms, behind 0 routine frames" in seen
+    assert words(paint_overtaken({"a way": Overtaken(3, 1234.5)}, "said"))[1:3] == [
+        "1,234 ms, behind 3 routine frames",
+        "◆",
+    ]
 
 
 def test_urgent_frames_wait_behind_routine_ones_in_one_channel_only() -> None:
