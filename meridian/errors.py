@@ -21,6 +21,7 @@ compares this drawing with the classes.
     ├── BlockingPoolClosed
     ├── BoxUnavailable
     ├── BrokenSeal
+    ├── BrokerElsewhere
     ├── BrokerUsed
     ├── BuildError
     ├── CapstoneLocked
@@ -41,6 +42,7 @@ compares this drawing with the classes.
     ├── Full
     ├── GradebookError
     ├── GuardReleased
+    ├── HandlerNameTaken
     ├── IllegalOrder
     ├── JoinTimeout
     ├── LabNotFound
@@ -49,6 +51,16 @@ compares this drawing with the classes.
     ├── LockOrderViolation
     ├── LockTimeout
     ├── LostGuard
+    ├── LsmError
+    │   ├── CorruptTable
+    │   ├── EngineClosed
+    │   ├── EngineFailed
+    │   ├── EngineLocked
+    │   ├── FrozenError
+    │   ├── ManifestCorrupt
+    │   ├── ManifestMissing
+    │   ├── MissingTable
+    │   └── OutOfOrder
     ├── MachineBusy
     ├── MutantError
     ├── NoFreePort
@@ -135,6 +147,7 @@ compares this drawing with the classes.
     ├── TooManyPairs
     ├── TrackerClosed
     ├── TruncatedFrame
+    ├── UnknownHandler
     ├── UnknownKey
     ├── UnknownReplay
     ├── UnknownSource

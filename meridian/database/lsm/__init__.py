@@ -1,0 +1,61 @@
+"""A log-structured merge engine: writes in memory, immutable sorted files, merging behind.
+
+Read in this order: `types` and `columns` (keys, values, many of them), `memtable` (what was written
+last), `bloom` and `block` (what a table is made of), `sstable`, `cache`, `merge` (the newest wins),
+`version` and `manifest` (which tables count), `compaction`, `engine`. Names are loaded when first
+used: importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meridian.database.lsm.columns import *  # noqa: F403
+    from meridian.database.lsm.errors import *  # noqa: F403
+    from meridian.database.lsm.types import *  # noqa: F403
+    from meridian.database.lsm.version import *  # noqa: F403
+
+_EXPORTS = {
+    "types": (
+        "MAX_KEY",
+        "MAX_VALUE",
+        "MISSING",
+        "TOMBSTONE",
+        "Missing",
+        "Tombstone",
+        "norad_id",
+        "norad_key",
+        "norad_keys",
+    ),
+    "columns": ("Columns",),
+    "version": ("SstMeta", "Version", "VersionEdit", "table_name"),
+    "errors": (
+        "CorruptTable",
+        "EngineClosed",
+        "EngineFailed",
+        "EngineLocked",
+        "FrozenError",
+        "LsmError",
+        "ManifestCorrupt",
+        "ManifestMissing",
+        "MissingTable",
+        "OutOfOrder",
+    ),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
