@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from meridian.academy.widgets.ask_runs import AskRun
 from meridian.academy.widgets.base import (
     ACCENT,
@@ -16,13 +18,11 @@ from meridian.academy.widgets.base import (
     svg_document,
 )
 from meridian.academy.widgets.clone_runs import CloneRun
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import BOLD, dot, head, line, rect, text
 
 __all__ = ["paint_asks", "paint_clones"]
 
 _WIDTH = 680.0
-_BOLD = 'font-weight="600"'
-_DOTTED = 'stroke-dasharray="2 4"'
 
 
 def paint_clones(run: CloneRun) -> str:
@@ -39,12 +39,12 @@ def paint_clones(run: CloneRun) -> str:
         said = "OPEN" if holder.closed_s is None else f"closed at {holder.closed_s:.1f} s"
         parts += [
             text(8, y + 5, holder.name, size=12),
-            _line(x(0), y, x(end_s), y, ink, 'stroke-width="7" opacity=".5"'),
-            *(_dot(x(s), y, INK) for s in holder.sent_s),
+            rect(x(0), y - 3.5, x(end_s) - x(0), 7, f"fill:{ink};opacity:.5"),
+            *(dot(x(s), y, 4, INK) for s in holder.sent_s),
             text(544, y + 5, said, size=12, fill=BAD if holder.closed_s is None else MUTED),
         ]
         if holder.closed_s is not None:
-            parts.append(_line(x(end_s), y - 8, x(end_s), y + 8, INK, 'stroke-width="2"'))
+            parts.append(line(x(end_s), y - 8, x(end_s), y + 8, INK, 2))
         y += 26
     y += 8
     end_s = run.until_s if run.ended_s is None else run.ended_s
@@ -52,16 +52,14 @@ def paint_clones(run: CloneRun) -> str:
     said = "still waits" if hangs else f"loop ended at {run.ended_s:.1f} s"
     last_s = max(run.received_s, default=0.0)
     parts += [
-        _line(8, y - 16, 672, y - 16, FAINT),
-        text(8, y + 5, "consumer", size=12, extra=_BOLD),
-        _line(x(0), y, x(end_s), y, GOOD, 'stroke-width="7" opacity=".5"'),
-        *(_dot(x(s), y, INK) for s in run.received_s),
-        text(544, y + 5, said, size=12, fill=BAD if hangs else GOOD, extra=_BOLD),
+        line(8, y - 16, 672, y - 16, FAINT),
+        text(8, y + 5, "consumer", size=12, extra=BOLD),
+        rect(x(0), y - 3.5, x(end_s) - x(0), 7, f"fill:{GOOD};opacity:.5"),
+        *(dot(x(s), y, 4, INK) for s in run.received_s),
+        text(544, y + 5, said, size=12, fill=BAD if hangs else GOOD, extra=BOLD),
     ]
     if hangs:
-        parts.append(
-            _line(x(last_s), y, x(end_s), y, WARN, 'stroke-width="3" stroke-dasharray="5 4"')
-        )
+        parts.append(line(x(last_s), y, x(end_s), y, WARN, 3, "5 4"))
     y += 26
     for second in range(int(run.until_s) + 1):
         words = f"{second} s"
@@ -81,12 +79,12 @@ def paint_asks(run: AskRun) -> str:
 
     parts: list[str] = []
     first, last = y(min((ask.begun_s for ask in run.asks), default=0.0)), y(end_s) + 12
-    heads = [*(f"task {n}" for n in range(1, run.askers + 1)), "mailbox", "actor"]
-    for where, head in zip([*lanes, box, actor], heads, strict=True):
+    names = [*(f"task {n}" for n in range(1, run.askers + 1)), "mailbox", "actor"]
+    for where, name in zip([*lanes, box, actor], names, strict=True):
         parts += [
-            text(where, 18, head, size=12.5, anchor="middle", extra=_BOLD),
+            text(where, 18, name, size=12.5, anchor="middle", extra=BOLD),
             # The actor's own line ends at its first box, whose fill is thin in the saved picture.
-            _line(where, 26, where, first if head == "actor" else last, LINE, _DOTTED),
+            line(where, 26, where, first if name == "actor" else last, LINE, 1, "2 4"),
         ]
     lanes_free_at: list[float] = []
     for ask in sorted(run.asks, key=lambda ask: ask.asked_s):
@@ -103,11 +101,11 @@ def paint_asks(run: AskRun) -> str:
         lanes_free_at[place] = ask.begun_s
         slot = box - 6 + 12 * place
         parts += [
-            _rect(home - 4, asked, 8, done - asked, f"fill:{WARN};opacity:.6"),
+            rect(home - 4, asked, 8, done - asked, f"fill:{WARN};opacity:.6"),
             _arrow(home + 4, asked, slot - 5, asked, ACCENT),
-            _rect(slot - 5, asked, 10, max(begun - asked, 2.0), f"fill:{ACCENT};opacity:.45"),
+            rect(slot - 5, asked, 10, max(begun - asked, 2.0), f"fill:{ACCENT};opacity:.45"),
             _arrow(slot + 5, begun, actor - 26, begun, ACCENT),
-            _rect(actor - 26, begun, 52, done - begun, f"fill:{PANEL};stroke:{INK}"),
+            rect(actor - 26, begun, 52, done - begun, f"fill:{PANEL};stroke:{INK}"),
             text(actor, (begun + done) / 2 + 4, f"task {ask.asker + 1}", size=11, anchor="middle"),
             text(home + 10, asked + 13, ask.words, size=11.5),
             _arrow(actor - 26, done, home + 5, done, GOOD, dashed=True),
@@ -118,27 +116,12 @@ def paint_asks(run: AskRun) -> str:
     said = f"total {run.total}, wanted {run.wanted}"
     lost = run.wanted - run.total
     words = f"{said}: {lost} lost" if lost else f"{said}: nothing lost"
-    parts.append(text(8, foot, words, size=12.5, fill=BAD if lost else GOOD, extra=_BOLD))
+    parts.append(text(8, foot, words, size=12.5, fill=BAD if lost else GOOD, extra=BOLD))
     return svg_document(max(_WIDTH, actor + 150), foot + 10, "".join(parts), title=words)
 
 
-def _dot(x: float, y: float, ink: str) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" style="fill:{ink}"/>'
-
-
-def _rect(x: float, y: float, wide: float, high: float, look: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" style="{look}"/>'
-
-
-def _line(x0: float, y0: float, x1: float, y1: float, ink: str, extra: str = "") -> str:
-    return (
-        f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" '
-        f'style="stroke:{ink}" {extra}/>'
-    )
-
-
 def _arrow(x0: float, y0: float, x1: float, y1: float, ink: str, *, dashed: bool = False) -> str:
-    step = 7 if x1 > x0 else -7
-    extra = 'stroke-dasharray="5 4"' if dashed else ""
-    head = f"M{x1:.1f} {y1:.1f} l{-step} -4 v8 z"
-    return _line(x0, y0, x1, y1, ink, extra) + f'<path d="{head}" style="fill:{ink}"/>'
+    """Level, from left to right or back."""
+    angle = 0.0 if x1 > x0 else math.pi
+    shaft = line(x0, y0, x1, y1, ink, 1, "5 4" if dashed else "")
+    return shaft + head(x1, y1, angle, ink, 0.9)

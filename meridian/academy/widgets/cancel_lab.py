@@ -17,8 +17,8 @@ import anyio
 
 from meridian.academy.timeline import Timeline, mark, record
 from meridian.academy.widgets.base import BAD, GOOD, INK, MONO, MUTED, PANEL, svg_document
-from meridian.academy.widgets.page_geometry import text
 from meridian.academy.widgets.playground import Playground, Shown, choice, slider
+from meridian.academy.widgets.svg_parts import text
 from meridian.academy.widgets.timeline_svg import paint_timeline
 from meridian.foundation.tasks import deadline, select
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from meridian.academy.widgets.base import ACCENT, BAD, GOOD, INK, LINE, MUTED, PANEL, svg_document
 from meridian.academy.widgets.executor_runs import Shot, TaskState
-from meridian.academy.widgets.page_geometry import ON_FILL, text
+from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, text
 
 __all__ = ["paint_executor"]
 
@@ -19,7 +19,7 @@ _BOX, _TALL, _GAP = 108.0, 34.0, 12.0
 _CARD, _CARD_TALL = 168.0, 78.0
 _FILLS = {"queued": "#fdbf6f", "pending": "#a6cee3", "done": "#b2df8a"}
 _HATCH = (
-    '<defs><pattern id="lost" width="6" height="6" patternUnits="userSpaceOnUse">'
+    '<defs><pattern id="waker-lost" width="6" height="6" patternUnits="userSpaceOnUse">'
     '<rect width="6" height="6" fill="#d9d9d9"/>'
     '<path d="M-1 7L7 -1" stroke="#8a8a8a" stroke-width="1"/></pattern></defs>'
 )
@@ -30,7 +30,7 @@ def paint_executor(shot: Shot, number: int, total: int) -> str:
     title = f"step {number} of {total}, {shot.at_s * 1e3:.0f} ms"
     parts = [
         _HATCH,
-        text(8, 16, title, size=13, extra='font-weight="600"'),
+        text(8, 16, title, size=13, extra=BOLD),
         text(8, 52, "run queue", size=11.5, fill=MUTED),
         *_queue(shot.queue),
         text(8, 124, "tasks", size=11.5, fill=MUTED),
@@ -60,7 +60,7 @@ def _queue(names: tuple[str, ...]) -> Iterable[str]:
 
 
 def _task(task: TaskState, x: float, y: float, *, polled: bool) -> Iterable[str]:
-    fill = "url(#lost)" if task.lost else _FILLS[task.state]
+    fill = "url(#waker-lost)" if task.lost else _FILLS[task.state]
     edge, width = (ACCENT, 2.4) if polled else (LINE, 1)
     yield (
         f'<rect x="{x:g}" y="{y:g}" width="{_CARD:g}" height="{_CARD_TALL:g}" rx="4" '
@@ -68,7 +68,7 @@ def _task(task: TaskState, x: float, y: float, *, polled: bool) -> Iterable[str]
         f'<rect x="{x + 8:g}" y="{y + 30:g}" width="{_CARD - 16:g}" height="20" rx="3" '
         f'fill="{fill}"/>'
     )
-    yield text(x + 8, y + 20, task.name, size=12.5, extra='font-weight="600"')
+    yield text(x + 8, y + 20, task.name, size=12.5, extra=BOLD)
     if polled:
         yield text(x + _CARD - 8, y + 20, "polled now", size=10, fill=INK, anchor="end")
     word = "pending" if task.state == "pending" else task.state

@@ -25,8 +25,8 @@ from meridian.academy.widgets.fanin_router_runs import (
     through_router,
 )
 from meridian.academy.widgets.fanin_runs import PROCESS_S, Shares, shares
-from meridian.academy.widgets.page_geometry import text
 from meridian.academy.widgets.playground import Playground, Shown, slider
+from meridian.academy.widgets.svg_parts import text
 
 __all__ = [
     "HeadOfLine",

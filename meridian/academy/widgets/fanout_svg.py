@@ -10,15 +10,13 @@ from typing import NamedTuple
 
 from meridian.academy.widgets.base import ACCENT, BAD, FAINT, INK, MUTED, svg_document
 from meridian.academy.widgets.fanout_runs import PERIOD_S, LagRun, Look
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import BOLD, dot, line, text, tick_step
 
 __all__ = ["lag_words", "paint_lag"]
 
 _WIDTH, _TALL = 740.0, 236.0
 _TOP = 58.0
 _LEFT, _GAP, _PLOT = 40.0, 44.0, 316.0
-_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-_BOLD = 'font-weight="600"'
 
 
 class _Plane(NamedTuple):
@@ -57,7 +55,7 @@ def paint_lag(run: LagRun) -> str:
     ):
         plane = _Plane(_LEFT + place * (_PLOT + _GAP), seconds, run.numbers)
         name, _, rest = said.partition(": ")
-        parts.append(text(plane.left, 15, name, size=12.5, extra=_BOLD))
+        parts.append(text(plane.left, 15, name, size=12.5, extra=BOLD))
         parts.append(text(plane.left, 31, rest, size=10.5, fill=MUTED))
         parts += _axes(plane)
         parts += _newest(plane)
@@ -86,15 +84,15 @@ def paint_lag(run: LagRun) -> str:
 
 def _axes(plane: _Plane) -> Iterable[str]:
     bottom, right = _TOP + _TALL, plane.left + _PLOT
-    step = _tick(plane.numbers)
+    step = int(tick_step(plane.numbers, 9))
     for number in range(0, plane.numbers + 1, step):
         y = plane.y(number)
-        yield _line(plane.left, y, right, y, FAINT)
+        yield line(plane.left, y, right, y, FAINT)
         yield text(plane.left - 5, y + 3.5, str(number), size=9.5, fill=MUTED, anchor="end")
-    step = _tick(plane.seconds)
+    step = int(tick_step(plane.seconds, 9))
     for at_s in range(0, int(plane.seconds) + 1, step):
         x = plane.x(at_s)
-        yield _line(x, bottom, x, bottom + 4, MUTED)
+        yield line(x, bottom, x, bottom + 4, MUTED)
         yield text(x, bottom + 15, str(at_s), size=9.5, fill=MUTED, anchor="middle")
     yield text(right, bottom + 28, "seconds", size=9.5, fill=MUTED, anchor="end")
     yield text(plane.left - 20, _TOP - 9, "number", size=9.5, fill=MUTED)
@@ -102,39 +100,25 @@ def _axes(plane: _Plane) -> Iterable[str]:
 
 def _newest(plane: _Plane) -> Iterable[str]:
     end_s = plane.numbers * PERIOD_S
-    yield _line(plane.x(0), plane.y(0), plane.x(end_s), plane.y(plane.numbers), INK, 1.4)
+    yield line(plane.x(0), plane.y(0), plane.x(end_s), plane.y(plane.numbers), INK, 1.4)
     x, y = plane.x(end_s), plane.y(plane.numbers)
-    yield _line(x, y, plane.left + _PLOT, y, INK, 1.4, "2 3")
+    yield line(x, y, plane.left + _PLOT, y, INK, 1.4, "2 3")
 
 
 def _looks(plane: _Plane, looks: tuple[Look, ...]) -> Iterable[str]:
     for look in looks:
         x, y = plane.x(look.at_s), plane.y(look.number)
         newest = min(plane.numbers, int(look.at_s / PERIOD_S + 1e-9))
-        yield _line(x, y, x, plane.y(newest), ACCENT, 1.0)
+        yield line(x, y, x, plane.y(newest), ACCENT, 1.0)
         for gone in range(look.number - look.missed, look.number):
             where = plane.y(gone)
             yield (
                 f'<path d="M{x - 2.5:.1f} {where - 2.5:.1f}l5 5m0 -5l-5 5" '
                 f'style="stroke:{BAD};fill:none" stroke-width="1.2"/>'
             )
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" style="fill:{ACCENT}"/>'
+        yield dot(x, y, 3, ACCENT)
 
 
 def _oldest_s(looks: tuple[Look, ...]) -> float:
     """The greatest age of what was read, at the moment it was read."""
     return max((look.at_s - look.number * PERIOD_S for look in looks), default=0.0)
-
-
-def _tick(whole: float) -> int:
-    return next((step for step in _TICKS if whole / step <= 9), 1_000)
-
-
-def _line(
-    x0: float, y0: float, x1: float, y1: float, ink: str, width: float = 1.0, dashes: str = ""
-) -> str:
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return (
-        f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" style="stroke:{ink};fill:none" '
-        f'stroke-width="{width:g}"{dashed}/>'
-    )

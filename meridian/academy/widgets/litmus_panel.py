@@ -19,8 +19,8 @@ from meridian.academy.widgets.base import (
     picture,
     svg_document,
 )
-from meridian.academy.widgets.page_geometry import text
 from meridian.academy.widgets.store_buffer_model import outcomes
+from meridian.academy.widgets.svg_parts import BOLD, Hatch, rect, text
 from meridian.foundation.sync.atomics_orders import Order
 from meridian.foundation.sync.litmus import LITMUS, Name, NotEnoughCpus, run_litmus
 
@@ -89,15 +89,11 @@ def measure(test: Name, order: Order, rounds: int, *, budget_s: float = _BUDGET_
 def paint_litmus(run: LitmusRun) -> str:
     """The outcomes of `run` as bars, the weak one marked and hatched."""
     weak = LITMUS[run.test].weak
-    hatch = (
-        '<pattern id="weak" width="6" height="6" patternUnits="userSpaceOnUse" '
-        f'patternTransform="rotate(45)"><path d="M0 0V6" style="stroke:{WARN}" '
-        'stroke-width="3"/></pattern>'
-    )
-    parts = [f"<defs>{hatch}</defs>"]
+    hatch = Hatch(WARN)
+    parts = [hatch.defs]
     ran = "" if run.problem else f": {run.rounds:,} rounds on this {platform.machine()}"
     title = f"{run.test}, {_words(run.order)}{ran}"
-    parts.append(text(8, 18, title, size=13, extra='font-weight="600"'))
+    parts.append(text(8, 18, title, size=13, extra=BOLD))
     if run.problem:
         parts.append(text(8, 44, f"Not run here: {run.problem}.", size=12))
         return svg_document(_WIDTH, 60, "".join(parts), title=run.said)
@@ -110,7 +106,7 @@ def paint_litmus(run: LitmusRun) -> str:
     y = 46.0
     for outcome, times in run.counts.items():
         marked = outcome == weak
-        ink, fill = (WARN, "url(#weak)") if marked else (ACCENT, ACCENT)
+        ink, fill = (WARN, hatch.fill) if marked else (ACCENT, ACCENT)
         parts.append(
             text(
                 _LEFT - 10,
@@ -184,10 +180,7 @@ class LitmusPanel(PicturedBox):
 
 
 def _bar(width: float, y: float, ink: str, fill: str) -> str:
-    return (
-        f'<rect x="{_LEFT:g}" y="{y + 3:.1f}" width="{width:.1f}" height="18" rx="2" '
-        f'style="stroke:{ink};fill:{fill}" stroke-width="1"/>'
-    )
+    return rect(_LEFT, y + 3, width, 18, f"stroke:{ink};fill:{fill}", 'rx="2"')
 
 
 def _words(order: Order) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets
 
 from meridian.academy.widgets.base import ACCENT, INK, MUTED, WARN, PicturedBox, svg_document
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import BOLD, text
 from meridian.foundation.sync import Mutex, RwLock
 
 __all__ = ["LOCKS", "WORK", "LockRace", "RaceResult", "paint_race", "race"]
@@ -130,7 +130,7 @@ class LockRace(PicturedBox):
 
 def paint_race(results: Sequence[RaceResult], title: str) -> str:
     """Two bars for each lock: how often per second, and the longest wait of a write."""
-    parts = [text(8, 16, title, size=13, extra='font-weight="600"')]
+    parts = [text(8, 16, title, size=13, extra=BOLD)]
     parts.append(text(110, 40, "operations per second", size=10, fill=MUTED))
     parts.append(text(430, 40, "longest wait of a write", size=10, fill=MUTED))
     most = max((r.per_s for r in results), default=0.0) or 1.0

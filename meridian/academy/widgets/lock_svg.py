@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from meridian.academy.widgets.base import ACCENT, BAD, GOOD, INK, LINE, MUTED, PANEL, svg_document
 from meridian.academy.widgets.lock_story import Order, Scene, circle, in_order, seating
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import BOLD, head, line, text
 
 __all__ = ["ORDER_HEIGHT", "Box", "paint_locks", "paint_order", "paint_round", "summary"]
 
@@ -45,7 +45,7 @@ def summary(scene: Scene) -> str:
 def paint_locks(scene: Scene, *, title: str = "", height: float = 270.0) -> str:
     """Both pictures side by side, as an SVG document."""
     top = 44.0 if title else 24.0
-    parts = [text(8, 16, title, size=13, extra='font-weight="600"')] if title else []
+    parts = [text(8, 16, title, size=13, extra=BOLD)] if title else []
     parts.append(text(170, top, "now: who holds, who waits", fill=MUTED, anchor="middle"))
     parts.append(
         text(540, top, "so far: which was wanted under which", fill=MUTED, anchor="middle")
@@ -84,19 +84,17 @@ def paint_round(
         yield from _node(places[node.name], words, round_=False, hot=node.name in closed)
     x, y = box.x + box.width / 2, box.y + box.height / 2
     if closed:
-        yield text(
-            x, y + 4, "deadlock", size=14, fill=BAD, anchor="middle", extra='font-weight="600"'
-        )
+        yield text(x, y + 4, "deadlock", size=14, fill=BAD, anchor="middle", extra=BOLD)
 
 
 def paint_order(scene: Scene, box: Box) -> Iterable[str]:
     """The locks in a line; an arc from each that was held to each that was wanted under it."""
-    line = in_order(scene.locks, scene.orders)
-    if not line:
+    row = in_order(scene.locks, scene.orders)
+    if not row:
         return
-    step = box.width / max(2, len(line))
-    first = box.x + box.width / 2 - step * (len(line) - 1) / 2
-    at = {node.name: first + step * n for n, node in enumerate(line)}
+    step = box.width / max(2, len(row))
+    first = box.x + box.width / 2 - step * (len(row) - 1) / 2
+    at = {node.name: first + step * n for n, node in enumerate(row)}
     middle = box.y + box.height / 2
     back = []
     said: dict[tuple[str, str], list[str]] = {}
@@ -106,7 +104,7 @@ def paint_order(scene: Scene, box: Box) -> Iterable[str]:
         if at[wanted] <= at[held]:
             back.append(Order(held, wanted, threads[0]))
         yield from _arc(at[held], at[wanted], middle, step, threads)
-    for node in line:
+    for node in row:
         words = node.name if node.rank is None else f"{node.name} · {node.rank}"
         width = _CHAR * len(words) + 14
         spot = Box(at[node.name] - width / 2, middle - 12, width, 24)
@@ -123,15 +121,15 @@ def paint_order(scene: Scene, box: Box) -> Iterable[str]:
 
 def legend(x: float, y: float, scene: Scene) -> Iterable[str]:
     """What the arrows of the round mean."""
-    yield _line(x, y - 4, x + 22, y - 4, ACCENT, 2.2)
-    yield _head(x + 26, y - 4, 0.0, ACCENT)
+    yield line(x, y - 4, x + 22, y - 4, ACCENT, 2.2)
+    yield head(x + 26, y - 4, 0.0, ACCENT)
     yield text(x + 32, y, "lock to its holder", size=10, fill=MUTED)
     x += 140
-    yield _line(x, y - 4, x + 22, y - 4, INK, 1.6, "6 4")
-    yield _head(x + 26, y - 4, 0.0, INK)
+    yield line(x, y - 4, x + 22, y - 4, INK, 1.6, "6 4")
+    yield head(x + 26, y - 4, 0.0, INK)
     yield text(x + 32, y, "thread to the lock it waits for", size=10, fill=MUTED)
     x += 196
-    yield _line(x, y - 4, x + 22, y - 4, BAD, 3.4)
+    yield line(x, y - 4, x + 22, y - 4, BAD, 3.4)
     yield text(x + 28, y, "part of a closed circle", size=10, fill=MUTED)
     if any(lock.rank is not None for lock in scene.locks):
         yield text(x + 176, y, "lock · rank", size=10, fill=MUTED)
@@ -188,8 +186,8 @@ def _arrow(start: Box, end: Box, *, hot: bool, dashes: str = "") -> Iterable[str
     (x0, y0), (x1, y1) = _edge(start, end), _edge(end, start)
     angle = math.atan2(y1 - y0, x1 - x0)
     back_x, back_y = x1 - 6 * math.cos(angle), y1 - 6 * math.sin(angle)
-    yield _line(x0, y0, back_x, back_y, ink, 3.4 if hot else 1.8, dashes)
-    yield _head(x1, y1, angle, ink, 1.3 if hot else 1.0)
+    yield line(x0, y0, back_x, back_y, ink, 3.4 if hot else 1.8, dashes)
+    yield head(x1, y1, angle, ink, 1.3 if hot else 1.0)
 
 
 def _edge(box: Box, towards: Box) -> tuple[float, float]:
@@ -217,29 +215,10 @@ def _arc(start: float, end: float, y: float, step: float, threads: Sequence[str]
         f'{base + side * height:.1f} {x1:.1f} {base + side * 6:.1f}" style="stroke:{ink}" '
         f'stroke-width="{2 if right else 3.2}" fill="none"/>'
     )
-    yield _head(x1, base, math.pi / 2 if right else -math.pi / 2, ink)
+    yield head(x1, base, math.pi / 2 if right else -math.pi / 2, ink)
     who = ", ".join(dict.fromkeys(threads))
     place = base + side * (0.75 * height + (5 if right else 13))
     yield text((x0 + x1) / 2, place, who, size=9.5, fill=MUTED, anchor="middle")
-
-
-def _head(x: float, y: float, angle: float, ink: str, size: float = 1.0) -> str:
-    left, right = angle + 2.7, angle - 2.7
-    length = 9.0 * size
-    points = " ".join(
-        f"{x + length * math.cos(a):.1f},{y + length * math.sin(a):.1f}" for a in (left, right)
-    )
-    return f'<polygon points="{x:.1f},{y:.1f} {points}" style="fill:{ink}"/>'
-
-
-def _line(
-    x0: float, y0: float, x1: float, y1: float, ink: str, width: float, dashes: str = ""
-) -> str:
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return (
-        f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" style="stroke:{ink}" '
-        f'stroke-width="{width:g}" fill="none"{dashed}/>'
-    )
 
 
 def _x(box: Box) -> float:

@@ -19,7 +19,7 @@ from meridian.academy.widgets.base import (
     picture,
     svg_document,
 )
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import Hatch, rect, text
 from meridian.foundation.sync.threads import scope
 
 __all__ = ["LostUpdates", "Tally", "TallyRun", "count_with", "paint_tallies", "pin"]
@@ -94,20 +94,17 @@ def pin(number: int) -> None:
 
 def paint_tallies(runs: Mapping[str, TallyRun]) -> str:
     """A bar for each run: full for what arrived, hatched for what was lost."""
-    hatch = (
-        '<pattern id="lost" width="6" height="6" patternUnits="userSpaceOnUse" '
-        f'patternTransform="rotate(45)"><path d="M0 0V6" style="stroke:{BAD}" '
-        'stroke-width="3"/></pattern>'
-    )
-    parts = [f"<defs>{hatch}</defs>"]
+    lost = Hatch(BAD)
+    parts = [lost.defs]
     y = 6.0
     for run in runs.values():
         arrived = _BAR * max(0, run.arrived) / max(1, run.added)
         parts.append(text(_LEFT - 10, y + 17, run.name, size=11.5, anchor="end"))
-        parts.append(_rect(_LEFT, y + 4, _BAR, FAINT, "none"))
-        parts.append(_rect(_LEFT, y + 4, arrived, ACCENT, ACCENT))
+        parts.append(rect(_LEFT, y + 4, _BAR, 18, f"fill:none;stroke:{FAINT}"))
+        parts.append(rect(_LEFT, y + 4, arrived, 18, f"fill:{ACCENT};stroke:{ACCENT}"))
         if run.lost:
-            parts.append(_rect(_LEFT + arrived, y + 4, _BAR - arrived, BAD, "url(#lost)"))
+            look = f"fill:{lost.fill};stroke:{BAD}"
+            parts.append(rect(_LEFT + arrived, y + 4, _BAR - arrived, 18, look))
         said = f"✘ {run.lost:,} lost" if run.lost else "✔ none lost"
         said += f" of {run.added:,}"
         parts.append(text(_LEFT + _BAR + 10, y + 17, said, size=11.5))
@@ -164,10 +161,3 @@ class LostUpdates(PicturedBox):
 
 def _said(runs: Mapping[str, TallyRun]) -> str:
     return "; ".join(f"{run.name}: {run.lost:,} of {run.added:,} lost" for run in runs.values())
-
-
-def _rect(x: float, y: float, width: float, ink: str, fill: str) -> str:
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="18" '
-        f'style="stroke:{ink};fill:{fill}" stroke-width="1"/>'
-    )

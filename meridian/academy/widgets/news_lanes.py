@@ -18,14 +18,12 @@ from meridian.academy.widgets.base import (
     picture,
     svg_document,
 )
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import BOLD, dot, line, text, tick_step
 
 __all__ = ["NewsLane", "NewsLanes", "NewsRun", "paint_news"]
 
 _WIDTH, _RIGHT, _CHAR = 740.0, 20.0, 7.0
 _TOP, _ROW = 34.0, 46.0
-_BOLD = 'font-weight="600"'
-_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 
 
 class NewsLane(NamedTuple):
@@ -62,17 +60,13 @@ def _lane(lane: NewsLane, until_s: float, left: float, scale: float, y: float) -
     x0, x1 = left + lane.start_s * scale, left + end_s * scale
     ink = GOOD if lane.good else BAD
     yield text(left - 12, y + 19, lane.name, size=11.5, anchor="end")
-    dashes = ' stroke-dasharray="6 4"' if lane.end_s is None else ""
-    yield (
-        f'<path d="M{x0:.1f} {y + 15:.1f}L{x1:.1f} {y + 15:.1f}" style="stroke:{ACCENT}" '
-        f'stroke-width="6"{dashes}/>'
-        f'<path d="M{x0:.1f} {y + 8:.1f}v14" style="stroke:{INK}" stroke-width="1.6"/>'
-    )
+    yield line(x0, y + 15, x1, y + 15, ACCENT, 6, "6 4" if lane.end_s is None else "")
+    yield line(x0, y + 8, x0, y + 22, INK, 1.6)
     words = f"{'✔' if lane.good else '✘'} {lane.said}"
     if lane.end_s is not None:
-        yield f'<circle cx="{x1:.1f}" cy="{y + 15:.1f}" r="5.5" style="fill:{ink}"/>'
+        yield dot(x1, y + 15, 5.5, ink)
     width = 6.0 * len(words)
-    yield text(max(left, min(x0, _WIDTH - width)), y + 36, words, size=11, fill=ink, extra=_BOLD)
+    yield text(max(left, min(x0, _WIDTH - width)), y + 36, words, size=11, fill=ink, extra=BOLD)
 
 
 def _events(run: NewsRun, left: float, scale: float) -> Iterable[str]:
@@ -94,15 +88,12 @@ def _events(run: NewsRun, left: float, scale: float) -> Iterable[str]:
 
 
 def _axis(until_s: float, left: float, scale: float, bottom: float) -> Iterable[str]:
-    step = next((step for step in _TICKS if until_s / step <= 12), 10_000)
+    step = tick_step(until_s, 12)
     last = int(until_s / step)
     for number in range(last + 1):
         x = left + number * step * scale
-        yield (
-            f'<path d="M{x:.1f} {_TOP - 4:.1f}L{x:.1f} {bottom + 3:.1f}" style="stroke:{FAINT}" '
-            'stroke-width="1"/>'
-        )
-        words = f"{number * step} s" if number == last else str(number * step)
+        yield line(x, _TOP - 4, x, bottom + 3, FAINT)
+        words = f"{number * step:g}" + " s" * (number == last)
         yield text(x, bottom + 16, words, size=9.5, fill=MUTED, anchor="middle")
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from meridian.academy.widgets.base import BAD, INK, svg_document
-from meridian.academy.widgets.page_geometry import ON_FILL, text
 from meridian.academy.widgets.page_regions import Kind, PageMap, read_page_map
 from meridian.academy.widgets.page_svg import FILLS
+from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, text
 
 __all__ = ["Chain", "paint_chain", "read_chain"]
 
@@ -86,10 +86,10 @@ def paint_chain(chain: Chain) -> str:
     parts = [
         _TIP,
         text(8, 18, f"Record ({chain.home.page_id}, {chain.slot}): {chain.total:,} bytes, "
-             f"{len(chain.links)} overflow pages", size=13, extra='font-weight="600"'),
+             f"{len(chain.links)} overflow pages", size=13, extra=BOLD),
         text(8, 36, f"✘ {chain.fault}" if chain.fault
              else f"✔ payloads add up: {chain.found:,} bytes", size=12,
-             fill=BAD if chain.fault else INK, extra='font-weight="600"'),
+             fill=BAD if chain.fault else INK, extra=BOLD),
     ]  # fmt: skip
     pages = [chain.home, *chain.links]
     for index, page in enumerate(pages):
@@ -127,7 +127,7 @@ def _way_back(last: int, target: int) -> str:
 def _column(page: PageMap, x: float, y: float, chain: Chain | None) -> list[str]:
     scale = _TALL / page.size
     parts = [text(x + _BOX / 2, y - 6, f"page {page.page_id}", anchor="middle",
-                  extra='font-weight="600"')]  # fmt: skip
+                  extra=BOLD)]  # fmt: skip
     for region in page.regions:
         fill = FILLS[region.kind]
         if fill.startswith("url"):

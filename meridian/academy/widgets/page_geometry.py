@@ -1,14 +1,11 @@
-"""Where byte `n` of a page lies on its picture, and how a line of text is written there."""
+"""Where byte `n` of a page lies on its picture."""
 
 from __future__ import annotations
 
-from meridian.academy.widgets.base import INK, escape
-
-__all__ = ["LEFT", "ON_FILL", "WIDTH", "Grid", "text"]
+__all__ = ["LEFT", "WIDTH", "Grid"]
 
 LEFT = 50.0
 WIDTH = LEFT + 640.0 + 10.0
-ON_FILL = "#1a1a1a"  # every fill is light, whatever the theme
 _ROW_HEIGHTS = {16: 22.0, 32: 16.0, 64: 11.5, 128: 5.0}
 
 
@@ -66,20 +63,3 @@ class Grid:
             )
         width = length * self.cell
         return self.x(position) + width / 2, self.y(position) + self.height / 2, width
-
-
-def text(
-    x: float,
-    y: float,
-    content: str,
-    *,
-    size: float = 11,
-    fill: str = INK,
-    anchor: str = "start",
-    extra: str = "",
-) -> str:
-    """One line of SVG text; `content` is escaped, `extra` is SVG source."""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" style="fill:{fill}" '
-        f'text-anchor="{anchor}" {extra}>{escape(content)}</text>'
-    )

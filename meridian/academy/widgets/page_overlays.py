@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from meridian.academy.widgets.base import INK, MONO
-from meridian.academy.widgets.page_geometry import LEFT, ON_FILL, Grid, text
+from meridian.academy.widgets.page_geometry import LEFT, Grid
 from meridian.academy.widgets.page_regions import Kind, PageMap, Slot
+from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, text
 from meridian.database.storage import HEADER_SIZE, SLOT_SIZE
 
 __all__ = ["arrows", "chips", "hex_rows", "ring"]
@@ -72,9 +73,7 @@ def chips(page: PageMap, y: float) -> tuple[list[str], float]:
         )
         name = names.get(slot.index, "")
         what = f"{name if name != str(slot.index) else 'record'} at byte {slot.offset:,}"
-        parts.append(
-            text(x + 6, top + 13, f"({page.page_id}, {slot.index})", extra='font-weight="600"')
-        )
+        parts.append(text(x + 6, top + 13, f"({page.page_id}, {slot.index})", extra=BOLD))
         parts.append(text(x + 46, top + 13, what if slot.live else "† deleted"))
     lines = -(-len(page.slots) // 3)
     return parts, y + lines * 22 + (6 if lines else 0)

@@ -12,10 +12,11 @@ from collections.abc import Collection, Sequence
 from textwrap import wrap
 
 from meridian.academy.widgets.base import BAD, INK, escape, svg_document
-from meridian.academy.widgets.page_geometry import LEFT, ON_FILL, WIDTH, Grid, text
+from meridian.academy.widgets.page_geometry import LEFT, WIDTH, Grid
 from meridian.academy.widgets.page_overlays import arrows as draw_arrows
 from meridian.academy.widgets.page_overlays import chips, hex_rows, ring
 from meridian.academy.widgets.page_regions import Kind, PageMap, Region, Slot
+from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, text
 from meridian.database.storage import HEADER_SIZE
 
 __all__ = ["Verdict", "paint_page"]
@@ -126,7 +127,7 @@ def _headline(page: PageMap, title: str, verdict: Verdict) -> tuple[list[str], f
     parts = []
     y = 0.0
     for content, size, colour, strong in lines:
-        extra = 'font-weight="600"' if strong else ""
+        extra = BOLD if strong else ""
         columns = int((WIDTH - LEFT) / (size * (0.62 if strong else 0.57)))
         for line in wrap(content, columns):
             y += size + 6

@@ -19,7 +19,7 @@ from meridian.academy.widgets.base import (
     picture,
     svg_document,
 )
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import line, rect, text, tick_step
 from meridian.foundation.tasks import BlockingPool, Runtime, RuntimeConfig
 
 __all__ = ["BlockingCall", "PoolSaturation", "longest_queue", "paint_calls", "send_burst"]
@@ -90,9 +90,9 @@ def paint_calls(calls: Sequence[BlockingCall], limit: int, *, title: str = "") -
     parts += _steps(calls, limit, scale, base)
     parts += _axis(whole_s, scale, top, base)
     y = base + 34
-    parts.append(f'<path d="M8 {y - 4:g}h16" style="stroke:{MUTED}" stroke-width="1.6"/>')
+    parts.append(line(8, y - 4, 24, y - 4, MUTED, 1.6))
     parts.append(text(28, y, "waits for a thread", size=10.5, fill=MUTED))
-    parts.append(f'<rect x="148" y="{y - 9:g}" width="14" height="9" style="fill:{ACCENT}"/>')
+    parts.append(rect(148, y - 9, 14, 9, f"fill:{ACCENT}"))
     parts.append(text(167, y, "runs in a thread", size=10.5, fill=MUTED))
     return svg_document(_WIDTH, y + 8, "".join(parts), title=title)
 
@@ -100,14 +100,8 @@ def paint_calls(calls: Sequence[BlockingCall], limit: int, *, title: str = "") -
 def _call(call: BlockingCall, scale: float, y: float) -> Iterable[str]:
     asked, began, ended = (_LEFT + at * scale for at in call)
     middle = y + _ROW / 2
-    yield (
-        f'<path d="M{asked:.2f} {middle:g}H{began:.2f}" style="stroke:{MUTED}" '
-        f'stroke-width="1.6" fill="none"/>'
-    )
-    yield (
-        f'<rect x="{began:.2f}" y="{y + 1:g}" width="{max(1.0, ended - began):.2f}" '
-        f'height="{_ROW - 2:g}" style="fill:{ACCENT}"/>'
-    )
+    yield line(asked, middle, began, middle, MUTED, 1.6)
+    yield rect(began, y + 1, max(1.0, ended - began), _ROW - 2, f"fill:{ACCENT}")
 
 
 def _steps(calls: Sequence[BlockingCall], limit: int, scale: float, base: float) -> Iterable[str]:
@@ -123,12 +117,11 @@ def _steps(calls: Sequence[BlockingCall], limit: int, scale: float, base: float)
 
 
 def _axis(whole_s: float, scale: float, top: float, base: float) -> Iterable[str]:
-    steps_ms = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
-    step_ms = next((ms for ms in steps_ms if whole_s * 1e3 / ms <= 8), 10_000)
+    step_ms = tick_step(whole_s * 1e3, 8)
     for number in range(int(whole_s * 1e3 / step_ms) + 1):
         x = _LEFT + number * step_ms / 1e3 * scale
-        yield (f'<path d="M{x:.2f} {top:g}V{base + 3:g}" style="stroke:{FAINT}" stroke-width="1"/>')
-        words = f"{number * step_ms}{' ms' if number == 0 else ''}"
+        yield line(x, top, x, base + 3, FAINT)
+        words = f"{number * step_ms:g}{' ms' if number == 0 else ''}"
         yield text(x, base + 15, words, size=9.5, fill=MUTED, anchor="middle")
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from meridian.academy.widgets.base import ACCENT, BAD, INK, LINE, MUTED, svg_document
-from meridian.academy.widgets.page_geometry import ON_FILL, text
 from meridian.academy.widgets.pool_state import Outcome, PoolState, Step
 from meridian.academy.widgets.pool_trace import TraceRun
+from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, text
 
 __all__ = ["paint_pool", "summary"]
 
@@ -68,7 +68,7 @@ def paint_pool(run: TraceRun, at: int) -> str:
     title = f"{_NAMES[run.policy]}, {len(state.frames)} frames, access {at} of {len(run.accesses)}"
     parts = [
         _HATCH.replace("{id}", name),
-        text(_LEFT, 15, title, size=13, extra='font-weight="600"'),
+        text(_LEFT, 15, title, size=13, extra=BOLD),
         text(_WIDTH - _LEFT, 15, _counters(state), size=11.5, anchor="end"),
     ]
     lines, y = _trace(run, at, 26)
@@ -105,7 +105,7 @@ def _trace(run: TraceRun, at: int, y: float) -> tuple[list[str], float]:
                 f'<rect x="{x:g}" y="{top:g}" width="{_TOKEN - 4:g}" height="31" rx="4" '
                 f'fill="none" style="stroke:{ACCENT}" stroke-width="2"/>'
             )
-        weight = 'font-weight="600"' if number == at else ""
+        weight = BOLD if number == at else ""
         ink = INK if done else MUTED
         middle = x + _TOKEN / 2 - 2
         size = 12 if len(access.text) < 5 else 9
@@ -114,7 +114,7 @@ def _trace(run: TraceRun, at: int, y: float) -> tuple[list[str], float]:
         )
         if done:
             word = _MARKS[run.steps[number].outcome]
-            weight = 'font-weight="600"' if word == "hit" else ""
+            weight = BOLD if word == "hit" else ""
             parts.append(text(middle, top + 25, word, size=9.5, anchor="middle", extra=weight))
     return parts, y + -(-len(run.accesses) // _TOKENS_A_ROW) * 34
 
@@ -125,7 +125,7 @@ def _sentence(run: TraceRun, at: int, y: float) -> tuple[list[str], float]:
     lines = wrap(run.steps[at].why, _COLUMNS)
     room = max(len(wrap(step.why, _COLUMNS)) for step in run.steps)
     parts = [
-        text(_LEFT, y + 17 * i, line, size=12.5, fill=ink, extra='font-weight="600"')
+        text(_LEFT, y + 17 * i, line, size=12.5, fill=ink, extra=BOLD)
         for i, line in enumerate(lines)
     ]
     return parts, y + 17 * room
@@ -160,7 +160,7 @@ def _frame(step: Step, state: PoolState, number: int, name: str, x: float, y: fl
     if state.hand is not None and frame.page_id is not None:
         cleared = number in step.cleared
         words = "ref 1 → 0" if cleared else f"ref {int(frame.ref)}"
-        weight = 'font-weight="600"' if frame.ref or cleared else ""
+        weight = BOLD if frame.ref or cleared else ""
         parts.append(
             text(x + _BOX - 6, y + 14, words, size=10, fill=ON_FILL, anchor="end", extra=weight)
         )
@@ -168,8 +168,7 @@ def _frame(step: Step, state: PoolState, number: int, name: str, x: float, y: fl
     if frame.page_id is None:
         return [*parts, text(middle, y + 52, "empty", size=12, fill="#555", anchor="middle")]
     shown = f"page {frame.page_id}"
-    bold = 'font-weight="600"'
-    parts.append(text(middle, y + 48, shown, size=17, fill=ON_FILL, anchor="middle", extra=bold))
+    parts.append(text(middle, y + 48, shown, size=17, fill=ON_FILL, anchor="middle", extra=BOLD))
     if used:
         said = _USED[step.outcome] if step.victim is None else f"replaces page {step.victim}"
         parts.append(text(middle, y + 63, said, size=10.5, fill=ON_FILL, anchor="middle"))
@@ -183,7 +182,7 @@ def _frame(step: Step, state: PoolState, number: int, name: str, x: float, y: fl
 
 def _plate(x: float, y: float, width: float, fill: str, words: str) -> str:
     letters = text(x + width / 2, y + 12, words, size=10.5, fill=ON_FILL, anchor="middle",
-                   extra='font-weight="600"')  # fmt: skip
+                   extra=BOLD)  # fmt: skip
     ground = ""
     if fill.startswith("url"):  # letters on hatching need a ground of their own
         ground = (
@@ -200,7 +199,7 @@ def _queues(state: PoolState, y: float) -> tuple[list[str], float]:
     parts: list[str] = []
     for label, pages in state.queues.items():
         dashes = 'stroke-dasharray="3 2"' if label == "A1out" else ""
-        parts.append(text(_LEFT, y + 18, label, size=11.5, extra='font-weight="600"'))
+        parts.append(text(_LEFT, y + 18, label, size=11.5, extra=BOLD))
         parts += _chips(pages, _LEFT + 54, y + 4, dashes)
         note = _QUEUE_NOTES[label]
         x = _LEFT + 54 + (len(pages) * 32 or 44) + 8

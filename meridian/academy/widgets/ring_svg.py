@@ -21,7 +21,7 @@ from meridian.academy.widgets.base import (
     svg_document,
 )
 from meridian.academy.widgets.fanout_runs import Reader, RingShot
-from meridian.academy.widgets.page_geometry import ON_FILL, text
+from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, Hatch, line, rect, text
 
 __all__ = ["paint_ring"]
 
@@ -30,12 +30,12 @@ _X, _Y = 176.0, 196.0
 _OUTER, _INNER = 140.0, 98.0
 _TRACKS = (80.0, 58.0, 36.0)  # a circle for each cursor
 _LEFT, _BAR = 364.0, 360.0
-_HATCH = (
-    '<defs><pattern id="missed" width="6" height="6" patternUnits="userSpaceOnUse" '
-    f'patternTransform="rotate(45)"><path d="M0 0V6" style="stroke:{BAD}" stroke-width="3"/>'
-    "</pattern></defs>"
-)
-_BOLD = 'font-weight="600"'
+_MISSED = Hatch(BAD)
+_PARTS = {
+    "received": f"fill:{GOOD}",
+    "missed": f"fill:{_MISSED.fill};stroke:{BAD}",
+    "pending": f"fill:#a6cee3;stroke:{LINE}",
+}
 
 
 def paint_ring(shot: RingShot, number: int, total: int, *, batches: int) -> str:
@@ -44,7 +44,7 @@ def paint_ring(shot: RingShot, number: int, total: int, *, batches: int) -> str:
     `batches` is how many the whole run sends: the bars are to that scale.
     """
     title = f"step {number} of {total}, {shot.at_s:.1f} s: {shot.head} sent"
-    parts = [_HATCH, text(8, 16, title, size=13, extra=_BOLD)]
+    parts = [_MISSED.defs, text(8, 16, title, size=13, extra=BOLD)]
     for slot in range(shot.capacity):
         parts += _slot(shot, slot)
     parts += _next(shot)
@@ -75,7 +75,7 @@ def _slot(shot: RingShot, slot: int) -> Iterable[str]:
     )
     if held:
         x, y = _at((start + stop) / 2, (_OUTER + _INNER) / 2)
-        yield text(x, y + 5, str(batch), size=14, fill=ON_FILL, anchor="middle", extra=_BOLD)
+        yield text(x, y + 5, str(batch), size=14, fill=ON_FILL, anchor="middle", extra=BOLD)
 
 
 def _next(shot: RingShot) -> Iterable[str]:
@@ -96,8 +96,7 @@ def _hand(shot: RingShot, reader: Reader, track: float) -> str:
     (x0, y0), (x1, y1) = _at(angle, track), _at(angle, _INNER - 2)
     return (
         f'<circle cx="{_X:g}" cy="{_Y:g}" r="{track:g}" style="fill:none;stroke:{FAINT}" '
-        f'stroke-width="1"/><path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" '
-        f'style="stroke:{_edge(reader)}" stroke-width="1.4"/>'
+        f'stroke-width="1"/>{line(x0, y0, x1, y1, _edge(reader), 1.4)}'
     )
 
 
@@ -111,7 +110,7 @@ def _cursor(shot: RingShot, reader: Reader, track: float) -> Iterable[str]:
         'stroke-width="1.8"/>'
     )
     name = reader.name + "!" * (edge == BAD)
-    yield text(x, y + 4, name, size=11, fill=ink, anchor="middle", extra=_BOLD)
+    yield text(x, y + 4, name, size=11, fill=ink, anchor="middle", extra=BOLD)
 
 
 def _edge(reader: Reader) -> str:
@@ -120,7 +119,7 @@ def _edge(reader: Reader) -> str:
 
 def _account(shot: RingShot, reader: Reader, y: float, scale: float) -> Iterable[str]:
     """Name, state, a bar in three parts, and the sum that always comes out."""
-    yield text(_LEFT, y, f"session {reader.name}", size=12.5, extra=_BOLD)
+    yield text(_LEFT, y, f"session {reader.name}", size=12.5, extra=BOLD)
     yield text(_LEFT + 78, y, f"{reader.work_s:g} s a batch; {reader.doing}", size=11, fill=MUTED)
     if reader.lagged:
         yield (
@@ -128,22 +127,16 @@ def _account(shot: RingShot, reader: Reader, y: float, scale: float) -> Iterable
             f'style="fill:{BAD}"/>'
         )
         words = f"Lagged({reader.lagged})"
-        yield text(_WIDTH - 52, y, words, size=12, fill="#ffffff", anchor="middle", extra=_BOLD)
+        yield text(_WIDTH - 52, y, words, size=12, fill="#ffffff", anchor="middle", extra=BOLD)
     elif reader.untold:
         words = f"! overtaken by {reader.untold}"
-        yield text(_WIDTH - 8, y, words, size=11, fill=BAD, anchor="end", extra=_BOLD)
-    yield f'<rect x="{_LEFT:g}" y="{y + 9:g}" width="{_BAR:g}" height="18" style="fill:{PANEL}"/>'
+        yield text(_WIDTH - 8, y, words, size=11, fill=BAD, anchor="end", extra=BOLD)
+    yield rect(_LEFT, y + 9, _BAR, 18, f"fill:{PANEL}")
     x = _LEFT
-    for count, look in (
-        (reader.received, f"fill:{GOOD}"),
-        (reader.missed, f"fill:url(#missed);stroke:{BAD}"),
-        (reader.pending, f"fill:#a6cee3;stroke:{LINE}"),
-    ):
+    counts = (reader.received, reader.missed, reader.pending)
+    for count, look in zip(counts, _PARTS.values(), strict=True):
         if count:
-            yield (
-                f'<rect x="{x:.1f}" y="{y + 9:g}" width="{count * scale:.1f}" height="18" '
-                f'style="{look}"/>'
-            )
+            yield rect(x, y + 9, count * scale, 18, look)
         x += count * scale
     words = (
         f"{reader.received} received + {reader.missed} missed + {reader.pending} pending "
@@ -163,14 +156,10 @@ def _legend(y: float) -> Iterable[str]:
     words = "Full cursor: has something to read. Hollow: waits. Red with !: overtaken."
     yield text(8, y + 14, words, size=10, fill=MUTED)
     x = 470.0
-    for look, words, width in (
-        (f"fill:{GOOD}", "received", 70),
-        (f"fill:url(#missed);stroke:{BAD}", "missed", 62),
-        (f"fill:#a6cee3;stroke:{LINE}", "pending", 60),
-    ):
-        yield f'<rect x="{x:g}" y="{y + 5:g}" width="12" height="10" style="{look}"/>'
+    for words, look in _PARTS.items():
+        yield rect(x, y + 5, 12, 10, look)
         yield text(x + 17, y + 14, words, size=10, fill=MUTED)
-        x += width + 16
+        x += 82
 
 
 def _middle(shot: RingShot, position: int) -> float:

@@ -24,7 +24,7 @@ from meridian.academy.widgets.lock_svg import (
     paint_round,
     summary,
 )
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import BOLD, dot, line, text
 
 __all__ = ["paint_schedule"]
 
@@ -46,7 +46,7 @@ def paint_schedule(events: Sequence[Event], at: int, *, title: str = "") -> str:
     threads = [state.thread for state in scene.threads]
     top = 30.0 if title else 8.0
     columns = _WIDTH * (0.56 if len(threads) > 2 else 0.5) - _NUMBERS
-    parts = [text(8, 16, title, size=13, extra='font-weight="600"')] if title else []
+    parts = [text(8, 16, title, size=13, extra=BOLD)] if title else []
     parts += _columns(events, threads, at, top, columns)
     left = _NUMBERS + columns + 16
     uses = {
@@ -83,7 +83,7 @@ def _columns(
         f'style="fill:{PANEL};stroke:{LINE}" stroke-width="0.8"/>'
     )
     for thread, x in xs.items():
-        yield text(x - 5, top + 14, thread, extra='font-weight="600"')
+        yield text(x - 5, top + 14, thread, extra=BOLD)
         yield from _life(events, thread, x, first)
     for number, event in enumerate(events):
         y = first + number * _ROW + 14.5
@@ -93,28 +93,20 @@ def _columns(
         ink = _INKS.get(event.kind, MUTED)
         if number > at:
             ink = MUTED if event.kind != "stuck" else BAD
-        yield f'<circle cx="{x:.1f}" cy="{y - 4:.1f}" r="3.4" style="fill:{ink}"/>'
-        weight = 'font-weight="600"' if number == at else ""
+        yield dot(x, y - 4, 3.4, ink)
+        weight = BOLD if number == at else ""
         yield text(x + 9, y, event.said, size=10, fill=ink, extra=weight)
 
 
 def _life(events: Sequence[Event], thread: str, x: float, first: float) -> Iterable[str]:
     """Thick while it holds a lock, twice as thick with two; dashed while it waits."""
     middle = first + _ROW / 2
-    yield _stroke(x, middle, middle + _ROW * (len(events) - 1), FAINT, 1.2)
+    yield line(x, middle, x, middle + _ROW * (len(events) - 1), FAINT, 1.2)
     for number, event in enumerate(events):
         state = next(s for s in event.scene.threads if s.thread == thread)
         y = middle + number * _ROW
         end = y + _ROW if number + 1 < len(events) else y + 6
         if state.holds:
-            yield _stroke(x, y, end, ACCENT, 2.5 + 2.5 * len(state.holds))
+            yield line(x, y, x, end, ACCENT, 2.5 + 2.5 * len(state.holds))
         if state.waits_for or thread in dict(event.scene.asleep):
-            yield _stroke(x - 7, y, end, WARN, 2.0, "3 3")
-
-
-def _stroke(x: float, y0: float, y1: float, ink: str, width: float, dashes: str = "") -> str:
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return (
-        f'<path d="M{x:.1f} {y0:.1f}L{x:.1f} {y1:.1f}" style="stroke:{ink}" '
-        f'stroke-width="{width:g}" fill="none"{dashed}/>'
-    )
+            yield line(x - 7, y, x - 7, end, WARN, 2.0, "3 3")

@@ -10,9 +10,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from meridian.academy.widgets.base import ACCENT, BAD, FAINT, MUTED, svg_document
-from meridian.academy.widgets.drain_svg import HATCH
-from meridian.academy.widgets.page_geometry import text
 from meridian.academy.widgets.playground import Playground, Shown, choice, slider
+from meridian.academy.widgets.svg_parts import Hatch, rect, text
 from meridian.foundation.channels import Receiver, Sender, channel
 from meridian.foundation.tasks import select
 from meridian.testing.virtual_loop import run_virtual
@@ -21,6 +20,7 @@ __all__ = ["BRANCHES", "WAYS", "SelectLab", "Taken", "naive_select", "run_select
 
 BRANCHES = ("commands", "primary", "redundant")
 WAYS = ("select, by chance", "select, biased", "asyncio.wait")
+_LOST = Hatch(BAD, 5, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +102,20 @@ class SelectLab(Playground):
 def _paint(rows: list[Taken], rounds: int, words: str) -> str:
     left, width = 84.0, 560.0
     scale = width / rounds
-    parts = [HATCH]
+    parts = [_LOST.defs]
     for number, (name, row) in enumerate(zip(BRANCHES, rows, strict=True)):
         y = 12.0 + 44 * number
         parts.append(text(left - 8, y + 15, name, size=11, anchor="end"))
         x = left
         kinds = (
             (row.taken, ACCENT, ACCENT, "taken"),
-            (row.lost, "url(#hatch)", BAD, "lost"),
+            (row.lost, _LOST.fill, BAD, "lost"),
             (row.left, "none", FAINT, "still there"),
         )
         said = []
         for count, fill, edge, word in kinds:
             if count:
-                parts.append(
-                    f'<rect x="{x:.1f}" y="{y:g}" width="{count * scale:.1f}" height="20" '
-                    f'style="fill:{fill};stroke:{edge}"/>'
-                )
+                parts.append(rect(x, y, count * scale, 20, f"fill:{fill};stroke:{edge}"))
                 said.append(f"{count:,} {word}")
             x += count * scale
         parts.append(text(left, y + 33, ", ".join(said), size=10, fill=MUTED))

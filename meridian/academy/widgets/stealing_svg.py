@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from meridian.academy.widgets.base import ACCENT, LINE, MUTED, svg_document
-from meridian.academy.widgets.page_geometry import ON_FILL, text
 from meridian.academy.widgets.stealing_model import Shot, StealingRun, WorkerShot
+from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, line, text
 
 __all__ = ["paint_stealing", "said"]
 
@@ -39,7 +39,7 @@ def paint_stealing(run: StealingRun, tick: int) -> str:
     shot = run.shots[tick]
     parts = [
         _HATCHES,
-        text(8, 16, f"after tick {tick} of {run.ticks}", size=13, extra='font-weight="600"'),
+        text(8, 16, f"after tick {tick} of {run.ticks}", size=13, extra=BOLD),
         text(8, 47, "global queue", size=11),
         *_boxes(shot.waiting, _LEFT + 18, 32, most=17),
         text(_LEFT, 76, "polled", size=10, fill=MUTED),
@@ -135,10 +135,7 @@ def _lanes(run: StealingRun, tick: int, top: float) -> Iterable[str]:
                 ink = f'fill="{_fill(source)}"'
             yield f'<rect x="{x:.2f}" y="{y:g}" {size} {ink}{faded}/>'
     x, bottom = _LEFT + tick * scale, top + len(run.shots[0].workers) * _LANE
-    yield (
-        f'<path d="M{x:.2f} {top - 3:g}V{bottom:g}" style="stroke:{ACCENT}" stroke-width="1.6" '
-        f'stroke-dasharray="4 3" fill="none"/>'
-    )
+    yield line(x, top - 3, x, bottom, ACCENT, 1.6, "4 3")
 
 
 def _fill(source: str) -> str:

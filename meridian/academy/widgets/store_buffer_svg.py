@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from meridian.academy.widgets.base import (
@@ -16,8 +17,8 @@ from meridian.academy.widgets.base import (
     WARN,
     svg_document,
 )
-from meridian.academy.widgets.page_geometry import text
 from meridian.academy.widgets.store_buffer_model import CORES, Machine
+from meridian.academy.widgets.svg_parts import BOLD, head, line, text
 
 __all__ = ["happened", "last_step", "paint_machine", "verdict"]
 
@@ -30,7 +31,7 @@ def paint_machine(machine: Machine, weak: tuple[int, ...], *, title: str = "") -
     cores = len(machine.programs)
     width = (_WIDTH - 16 - _GAP * (cores - 1)) / cores
     rows = max(map(len, machine.programs))
-    parts = [text(8, 18, title, size=13, extra='font-weight="600"')] if title else []
+    parts = [text(8, 18, title, size=13, extra=BOLD)] if title else []
     top = 32.0
     buffer_top = top + 36 + rows * _LINE
     memory_top = buffer_top + 82
@@ -92,7 +93,7 @@ def _core(
     machine: Machine, core: int, left: float, top: float, width: float, bottom: float
 ) -> Iterator[str]:
     yield _box(left, top, width, bottom - top - 10, LINE)
-    yield text(left + 10, top + 17, f"core {CORES[core]}", size=11.5, extra='font-weight="600"')
+    yield text(left + 10, top + 17, f"core {CORES[core]}", size=11.5, extra=BOLD)
     done, values = machine.done[core], list(machine.loads[core])
     for row, access in enumerate(machine.programs[core]):
         y = top + 38 + row * _LINE
@@ -144,7 +145,4 @@ def _box(x: float, y: float, width: float, height: float, ink: str, dashes: str 
 
 
 def _arrow(x: float, top: float, bottom: float, ink: str) -> str:
-    return (
-        f'<path d="M{x:.1f} {top:.1f}V{bottom - 6:.1f}" style="stroke:{ink}" stroke-width="2"/>'
-        f'<path d="M{x:.1f} {bottom:.1f}l-5 -8h10z" style="fill:{ink}"/>'
-    )
+    return line(x, top, x, bottom - 6, ink, 2) + head(x, bottom, math.pi / 2, ink, 1.1)

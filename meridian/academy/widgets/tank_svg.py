@@ -16,13 +16,12 @@ from meridian.academy.widgets.base import (
     WARN,
     svg_document,
 )
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import BOLD, line, rect, text
 from meridian.academy.widgets.tank_runs import TankRun, TriesRun
 
 __all__ = ["paint_curves", "paint_tank", "paint_tries"]
 
 _WIDTH = 680.0
-_BOLD = 'font-weight="600"'
 
 
 def paint_tank(run: TankRun, at_s: float) -> str:
@@ -35,21 +34,21 @@ def paint_tank(run: TankRun, at_s: float) -> str:
     left, top, wide, high = 250.0, 34.0, 170.0, 132.0
     surface = top + high * (1 - level / run.capacity)
     parts = [
-        text(8, 16, f"{at_s:.1f} s", size=13, extra=_BOLD),
+        text(8, 16, f"{at_s:.1f} s", size=13, extra=BOLD),
         _box(20, 30, 130, 46, "producer", f"{len(made)} made"),
         _box(530, 128, 130, 46, "consumer", f"{taken} taken"),
-        _rect(left, surface, wide, top + high - surface, f"fill:{ACCENT};opacity:.55"),
+        rect(left, surface, wide, top + high - surface, f"fill:{ACCENT};opacity:.55"),
         _path(f"M{left} {top - 8} V{top + high} H{left + wide} V{top - 8}", INK, 2.5),
     ]
     if run.capacity <= 32:
-        lines = (top + high * n / run.capacity for n in range(run.capacity))
-        parts += [_line(left, y, left + wide, y, FAINT) for y in lines]
+        levels = (top + high * n / run.capacity for n in range(run.capacity))
+        parts += [line(left, y, left + wide, y, FAINT) for y in levels]
     parts += [
         text(
             left + wide / 2, top + high + 20, f"{level} of {run.capacity}", size=13, anchor="middle"
         ),
-        _line(150, 53, left - 16, 53, INK, 'stroke-width="6"'),
-        _line(left + wide, 151, 530, 151, INK, 'stroke-width="6"'),
+        line(150, 53, left - 16, 53, INK, 6),
+        line(left + wide, 151, 530, 151, INK, 6),
     ]
     if stuck is not None:
         parts += [
@@ -84,7 +83,7 @@ def paint_curves(run: TankRun, at_s: float | None = None) -> str:
         f"H{x(when):.1f}V{22 + 70 * (1 - n / run.capacity):.1f}" for when, n in run.levels[1:]
     )
     parts += [
-        text(8, 14, "items in the channel", size=11.5, extra=_BOLD),
+        text(8, 14, "items in the channel", size=11.5, extra=BOLD),
         *_frame(22, 92, f"{run.capacity}"),
         f'<path d="M70 92{fill}H660" fill="none" style="stroke:{ACCENT};stroke-width:1.4"/>',
     ]
@@ -94,15 +93,15 @@ def paint_curves(run: TankRun, at_s: float | None = None) -> str:
     ):
         most_ms = max((value for _, value in dots), default=0.0) or 1.0
         parts += [
-            text(8, top - 8, head, size=11.5, extra=_BOLD),
+            text(8, top - 8, head, size=11.5, extra=BOLD),
             *_frame(top, top + 70, f"{most_ms:.0f}"),
             *_dots(dots, x, _scale(top, most_ms)),
         ]
     if drops:
-        parts += [_line(x(s), 286, x(s), 296, BAD, 'stroke-width="1.6"') for s in drops]
+        parts += [line(x(s), 286, x(s), 296, BAD, 1.6) for s in drops]
         parts.append(text(656, 222, f"| dropped: {len(drops)}", size=11, fill=BAD, anchor="end"))
     if at_s is not None:
-        parts.append(_line(x(at_s), 18, x(at_s), 300, INK, 'stroke-dasharray="3 3"'))
+        parts.append(line(x(at_s), 18, x(at_s), 300, INK, 1, "3 3"))
     ticks = range(0, int(run.seconds) + 1, 5)
     parts += [text(x(s), 314, f"{s} s", size=11, fill=MUTED, anchor="middle") for s in ticks]
     title = "How full the channel is, and how long items and their senders wait"
@@ -117,13 +116,13 @@ def paint_tries(run: TriesRun) -> str:
     y = 8.0
     for name in columns:
         numbers = [n for n, state in enumerate(run.states, 1) if state == name]
-        parts.append(text(8, y + 17, f"{name}: {len(numbers)}", size=12, extra=_BOLD))
+        parts.append(text(8, y + 17, f"{name}: {len(numbers)}", size=12, extra=BOLD))
         places = max(len(numbers), run.capacity if name == "in the channel" else 0)
         for place in range(places):
             x = 150 + place * 26.0
-            parts.append(_rect(x, y, 23, 23, f"fill:{PANEL};stroke:{LINE}"))
+            parts.append(rect(x, y, 23, 23, f"fill:{PANEL};stroke:{LINE}"))
             if place < len(numbers):
-                parts.append(_rect(x, y, 23, 23, f"fill:{looks[name]};opacity:.35"))
+                parts.append(rect(x, y, 23, 23, f"fill:{looks[name]};opacity:.35"))
                 number = f"{numbers[place]}"
                 parts.append(text(x + 11.5, y + 16, number, size=11, anchor="middle"))
         y += 34
@@ -144,8 +143,8 @@ def _scale(top: float, most: float) -> Callable[[float], float]:
 
 def _frame(top: float, bottom: float, most: str) -> list[str]:
     return [
-        _line(70, bottom, 660, bottom, LINE),
-        _line(70, top, 660, top, FAINT, 'stroke-dasharray="2 3"'),
+        line(70, bottom, 660, bottom, LINE),
+        line(70, top, 660, top, FAINT, 1, "2 3"),
         text(64, top + 4, most, size=11, fill=MUTED, anchor="end"),
         text(64, bottom + 4, "0", size=11, fill=MUTED, anchor="end"),
     ]
@@ -165,18 +164,7 @@ def _path(shape: str, ink: str, width: float) -> str:
 
 def _box(x: float, y: float, wide: float, high: float, name: str, words: str) -> str:
     return (
-        _rect(x, y, wide, high, f"fill:{PANEL};stroke:{LINE}")
-        + text(x + wide / 2, y + 19, name, size=12.5, anchor="middle", extra=_BOLD)
+        rect(x, y, wide, high, f"fill:{PANEL};stroke:{LINE}")
+        + text(x + wide / 2, y + 19, name, size=12.5, anchor="middle", extra=BOLD)
         + text(x + wide / 2, y + 36, words, size=11.5, anchor="middle", fill=MUTED)
-    )
-
-
-def _rect(x: float, y: float, wide: float, high: float, look: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" style="{look}"/>'
-
-
-def _line(x0: float, y0: float, x1: float, y1: float, ink: str, extra: str = "") -> str:
-    return (
-        f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" '
-        f'style="stroke:{ink}" {extra}/>'
     )

@@ -25,7 +25,7 @@ from meridian.academy.widgets.base import (
     picture,
     svg_document,
 )
-from meridian.academy.widgets.page_geometry import ON_FILL, text
+from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, text
 from meridian.foundation.sync import scope
 from meridian.orbital.screening import screen_altitude
 
@@ -130,7 +130,7 @@ def paint_scaling(job: str, why: str, took_s: dict[int, float]) -> str:
     cpus = os.cpu_count() or 1
     left, wide = 90.0, _WIDTH - 270
     scale = wide / max(took_s.values())
-    parts = [text(8, 16, f"{PIECES} pieces of: {job}", size=13, extra='font-weight="600"')]
+    parts = [text(8, 16, f"{PIECES} pieces of: {job}", size=13, extra=BOLD)]
     for row, (threads, seconds) in enumerate(took_s.items()):
         y = 32.0 + row * 30
         ideal = took_s[1] / threads * scale + left
@@ -221,7 +221,7 @@ def paint_shards(found: Sharding, objects: int) -> str:
     left, wide = 8.0, _WIDTH - 16
     part = wide / found.shards
     parts = [text(8, 16, f"{objects:,} objects by altitude, {found.shards} threads", size=13,
-                  extra='font-weight="600"')]  # fmt: skip
+                  extra=BOLD)]  # fmt: skip
     for number in range(found.shards):
         x = left + number * part
         parts.append(

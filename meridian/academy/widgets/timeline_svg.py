@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from meridian.academy.timeline import Lane, Mark, Timeline
 from meridian.academy.widgets.base import ACCENT, BAD, FAINT, INK, MUTED, svg_document
-from meridian.academy.widgets.page_geometry import text
+from meridian.academy.widgets.svg_parts import BOLD, dot, line, text, tick_step
 
 __all__ = ["paint_timeline", "summary"]
 
@@ -20,7 +20,6 @@ _ROW, _BAR = 38.0, 14.0
 _LEAST = 1.6
 _CHAR = 5.6  # of text at 9.5
 _NAME_CHARS = 22
-_TICKS = (1, 2, 5)
 _ENDS = {"ended": ("✔", INK), "failed": ("✘", BAD), "cancelled": ("⊘", BAD)}
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "tick": 1.0}
 
@@ -55,14 +54,14 @@ def paint_timeline(
     left = 18 + 6.9 * max(map(len, names), default=4)
     scale = (_WIDTH - left - _RIGHT) / whole
     top = 30.0 if title else 10.0
-    parts = [text(8, 16, title, size=13, extra='font-weight="600"')] if title else []
+    parts = [text(8, 16, title, size=13, extra=BOLD)] if title else []
     bottom = top + _ROW * len(timeline.lanes)
     parts += _axis(whole, unit, left, scale, top, bottom)
     for number, (lane, name) in enumerate(zip(timeline.lanes, names, strict=True)):
         parts += _lane(lane, name, left, scale, top + number * _ROW, whole)
     if at_s is not None:
         x = left + at_s * scale
-        parts.append(_line(x, top, x, bottom, ACCENT, 1.4, "4 3"))
+        parts.append(line(x, top, x, bottom, ACCENT, 1.4, "4 3"))
     y = bottom + 32
     parts += _legend(timeline, y)
     return svg_document(_WIDTH, y + 10, "".join(parts), title=summary(timeline, unit))
@@ -74,7 +73,7 @@ def _lane(
     middle = y + 4 + _BAR / 2
     yield text(left - 8, middle + 4, name, size=11, anchor="end")
     start, end = left + lane.start_s * scale, left + (lane.end_s or whole_s) * scale
-    yield _line(start, middle, end, middle, MUTED, 1.6)
+    yield line(start, middle, end, middle, MUTED, 1.6)
     for step in lane.steps:
         x = left + step.start_s * scale
         width = max(_LEAST, (step.end_s - step.start_s) * scale)
@@ -99,39 +98,30 @@ def _marks(marks: Sequence[Mark], left: float, scale: float, y: float) -> Iterab
             yield text(x + 2, y + 15, sign, size=11, fill=ink)
             continue
         else:
-            yield _line(x, y + 2, x, y + 6 + _BAR, INK, 1.2)
+            yield line(x, y + 2, x, y + 6 + _BAR, INK, 1.2)
         width = _CHAR * len(said)
         place = min(max(x - width / 2, left - 20), _WIDTH - width - 2)
         if said and place >= free_from:
             yield text(place, y + 17 + _BAR, said, size=9.5, fill=ink)
             free_from = place + width + 6
         elif said:
-            yield f'<circle cx="{x:.2f}" cy="{y + 1:.1f}" r="1.6" style="fill:{ink}"/>'
+            yield dot(x, y + 1, 1.6, ink)
 
 
 def _axis(
     whole_s: float, unit: str, left: float, scale: float, top: float, bottom: float
 ) -> Iterable[str]:
-    step = _tick_s(whole_s, unit)
+    # At most 8 lines of the grid; there is no part of a tick.
+    step = tick_step(whole_s, 8, 1.0 if unit == "tick" else 1e-9)
     count = int(whole_s / step + 1e-9)
     for number in range(count + 1):
         x = left + number * step * scale
-        yield _line(x, top, x, bottom + 4, FAINT, 1)
+        yield line(x, top, x, bottom + 4, FAINT, 1)
         words = f"{number * step * _UNITS[unit]:g}"
         if number == count:
             words += f" {unit}" + "s" * (unit == "tick")
         anchor = "end" if x > _WIDTH - 28 else "middle"
         yield text(min(x, _WIDTH - 2), bottom + 15, words, size=9.5, fill=MUTED, anchor=anchor)
-
-
-def _tick_s(whole_s: float, unit: str) -> float:
-    """The distance of two lines of the grid: 1, 2 or 5 times a power of ten, at most 8 of them."""
-    size = 10.0**-9
-    while True:
-        for factor in _TICKS:
-            if whole_s / (factor * size) <= 8:
-                return max(1.0, factor * size) if unit == "tick" else factor * size
-        size *= 10
 
 
 def _legend(timeline: Timeline, y: float) -> Iterable[str]:
@@ -140,7 +130,7 @@ def _legend(timeline: Timeline, y: float) -> Iterable[str]:
     yield f'<rect x="{x:g}" y="{y - 8:g}" width="12" height="9" style="fill:{ACCENT}"/>'
     yield text(x + 16, y, "holds the loop", size=10, fill=MUTED)
     x += 104
-    yield _line(x, y - 3.5, x + 14, y - 3.5, MUTED, 1.6)
+    yield line(x, y - 3.5, x + 14, y - 3.5, MUTED, 1.6)
     yield text(x + 18, y, "waits", size=10, fill=MUTED)
     x += 60
     words = {"ended": "ended", "failed": "failed", "cancelled": "cancelled"}
@@ -151,16 +141,6 @@ def _legend(timeline: Timeline, y: float) -> Iterable[str]:
     if "raised" in kinds:
         yield f'<path d="M{x + 4:g} {y:g}l-4 -7h8z" style="fill:{BAD}"/>'
         yield text(x + 13, y, "an exception is thrown in", size=10, fill=MUTED)
-
-
-def _line(
-    x0: float, y0: float, x1: float, y1: float, ink: str, width: float, dashes: str = ""
-) -> str:
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return (
-        f'<path d="M{x0:.2f} {y0:.1f}L{x1:.2f} {y1:.1f}" style="stroke:{ink}" '
-        f'stroke-width="{width:g}" fill="none"{dashed}/>'
-    )
 
 
 def _length(seconds: float, unit: str) -> str:
