@@ -26,7 +26,7 @@ from meridian.academy.widgets.fanin_router_runs import (
 )
 from meridian.academy.widgets.fanin_runs import PROCESS_S, Shares, shares
 from meridian.academy.widgets.playground import Playground, Shown, slider
-from meridian.academy.widgets.svg_parts import text
+from meridian.academy.widgets.svg_parts import BOLD, rect, text
 
 __all__ = [
     "HeadOfLine",
@@ -66,9 +66,9 @@ def paint_shares(got: Shares, said: str) -> str:
     scale = wide / max(capacity, got.urgent + got.routine)
     urgent, routine = got.urgent * scale, got.routine * scale
     parts = [
-        _bar(left, urgent, WARN),
-        _bar(left + urgent, routine, ACCENT),
-        _frame(left, 8, wide, 26, LINE),
+        rect(left, 8, urgent, 26, f"fill:{WARN}"),
+        rect(left + urgent, 8, routine, 26, f"fill:{ACCENT}"),
+        rect(left, 8, wide, 26, f"fill:none;stroke:{LINE}"),
         text(8, 52, "■", size=11, fill=WARN),
         text(22, 52, f"urgent {got.urgent:.0f}/s", size=11),
         text(128, 52, "■", size=11, fill=ACCENT),
@@ -77,17 +77,6 @@ def paint_shares(got: Shares, said: str) -> str:
     if got.routine < 1:
         parts.append(text(252, 52, "routine frames starve", size=11, fill=BAD))
     return svg_document(_WIDTH, 62, "".join(parts), title=said)
-
-
-def _bar(x: float, width: float, ink: str) -> str:
-    return f'<rect x="{x:.1f}" y="8" width="{width:.1f}" height="26" style="fill:{ink}"/>'
-
-
-def _frame(x: float, y: float, width: float, height: float, ink: str) -> str:
-    return (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:.1f}" height="{height:g}" fill="none" '
-        f'style="stroke:{ink}"/>'
-    )
 
 
 class HeadOfLine(Playground):
@@ -110,8 +99,11 @@ class HeadOfLine(Playground):
             f"one router, one queue of {places}": through_router(burst, places),
             f"two lanes, the low one of {places}": through_lanes(burst, places),
         }
-        told = (f"{way}: processed after {_wait(run)}" for way, run in ways.items())
-        words = f"after a burst of {burst} | " + " | ".join(told)
+        queue_ms, lanes_ms = (run.waited_ms for run in ways.values())
+        words = (
+            f"an urgent frame after a burst of {burst}: done after {queue_ms:,.0f} ms through the "
+            f"router, after {lanes_ms:,.0f} ms through the lanes"
+        )
         return Shown(words, (paint_overtaken(ways, words),))
 
 
@@ -127,15 +119,15 @@ def paint_overtaken(ways: dict[str, Overtaken], said: str) -> str:
     for row, (way, run) in enumerate(ways.items()):
         y, length = 16 + row * 46.0, run.waited_ms * scale
         parts += [
-            text(left, y, way, size=12, extra='font-weight="600"'),
+            text(left, y, way, size=12, extra=BOLD),
             text(left + 250, y, _wait(run), size=12),
-            _frame(left, y + 7, length, 16, ACCENT),
+            rect(left, y + 7, length, 16, f"fill:none;stroke:{ACCENT}"),
             text(left + length + 4, y + 20, "◆", size=14, fill=WARN),
         ]
     y = 16 + 46.0 * len(ways)
     parts += [
-        text(left, y, "□ routine frames are processed", size=11, fill=MUTED),
-        text(left + 250, y, "◆ the urgent one is done", size=11, fill=MUTED),
+        text(left, y, "bar: routine frames are processed", size=11, fill=MUTED),
+        text(left + 250, y, "◆: the urgent one is done", size=11, fill=MUTED),
     ]
     return svg_document(_WIDTH, y + 8, "".join(parts), title=said)
 
@@ -194,7 +186,7 @@ def paint_feeds(rows: list[FeedRow], seconds: int) -> str:
     head = f"after {seconds} s; each feed sends 20 frames a second, downstream takes 30 in all"
     parts = [text(8, 16, head, size=12, fill=MUTED)]
     for x, words in ((8, "feed"), (110, "frames out"), (220, "state")):
-        parts.append(text(x, 40, words, size=11, fill=INK, extra='font-weight="600"'))
+        parts.append(text(x, 40, words, size=11, fill=INK, extra=BOLD))
     y = 40.0
     for row in rows:
         y += 20
