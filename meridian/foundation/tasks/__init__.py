@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from meridian.foundation.tasks.poll import *  # noqa: F403
     from meridian.foundation.tasks.poll_events import *  # noqa: F403
     from meridian.foundation.tasks.poll_futures import *  # noqa: F403
+    from meridian.foundation.tasks.poll_timers import *  # noqa: F403
     from meridian.foundation.tasks.races import *  # noqa: F403
     from meridian.foundation.tasks.readiness import *  # noqa: F403
     from meridian.foundation.tasks.runtime import *  # noqa: F403
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "poll": ("Context", "Future", "MiniExecutor", "MiniTask", "Waker"),
     "poll_events": ("NoResult", "PolledAfterCompletion", "Stalled", "StalledTask", "StepEvent"),
-    "poll_futures": ("JoinAll", "Sleep", "from_coroutine", "polled"),
+    "poll_futures": ("JoinAll", "from_coroutine", "polled"),
+    "poll_timers": ("Sleep",),
     "readiness": ("CLOSED", "Closed", "PENDING", "Pending", "Ready", "Selectable"),
     "select": ("SelectExhausted", "select"),
     "races": ("Once", "deadline", "race"),
@@ -78,7 +80,17 @@ _EXPORTS = {
     ),
     "shutdown": ("ShutdownCoordinator", "ShutdownReport"),
     "signals": ("NotMainThread", "SignalTaken", "signal_monitor"),
-    "broker": ("Broker", "BrokerConfig", "BrokerStats", "BrokerUsed", "Frame", "HandlerStats"),
+    "broker": (
+        "Broker",
+        "BrokerConfig",
+        "BrokerElsewhere",
+        "BrokerStats",
+        "BrokerUsed",
+        "Frame",
+        "HandlerNameTaken",
+        "HandlerStats",
+        "UnknownHandler",
+    ),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 

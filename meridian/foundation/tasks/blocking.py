@@ -11,20 +11,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import sys
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from contextvars import Context, copy_context
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 import anyio.lowlevel
 
+from meridian.checks import checked_int
 from meridian.errors import MeridianError
+from meridian.foundation.tasks.blocking_job import Job
 from meridian.foundation.tasks.exits import has_cancellation
-from meridian.foundation.tasks.parking import Waiter, cancel_later, loop_here
+from meridian.foundation.tasks.parking import Waiter, cancel_later
 from meridian.foundation.tasks.stacks import check_stack_size, start_thread
 from meridian.foundation.tasks.thread_names import show_thread_name
 
@@ -66,15 +66,10 @@ class BlockingPool:
 
         Raises `ValueError` for no threads or a stack the system refuses, `TypeError`.
         """
-        for what, value in (("max_threads", max_threads), ("stack_size", stack_size)):
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"Expected {what} as int, got {type(value).__name__}")
-        if max_threads < 1:
-            raise ValueError(f"Expected max_threads >= 1, got {max_threads}")
-        check_stack_size(stack_size)
-        self.max_threads = max_threads
+        self.max_threads = checked_int("max_threads", max_threads, least=1)
+        self.stack_size = checked_int("stack_size", stack_size)
+        check_stack_size(self.stack_size)
         self.name = name
-        self.stack_size = stack_size
         self._closed = False
         self._reset()
         _pools.add(self)
@@ -82,7 +77,7 @@ class BlockingPool:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._queue: OrderedDict[_Job[Any], None] = OrderedDict()
+        self._queue: OrderedDict[Job[Any], None] = OrderedDict()
         self._threads = self._started = 0
         self._running = self._peak = self._abandoned = 0
 
@@ -105,7 +100,7 @@ class BlockingPool:
         if not callable(fn) or inspect.iscoroutinefunction(fn):
             raise TypeError(f"Expected a function that is not async, got {fn!r}")
         await anyio.lowlevel.checkpoint_if_cancelled()
-        job = _Job(fn, args)
+        job = Job(fn, args)
         self._submit(job)
         try:
             await job.waiter.wait()
@@ -128,7 +123,7 @@ class BlockingPool:
 
     # -- in the loop -----------------------------------------------------------------------------
 
-    def _submit(self, job: _Job[Any]) -> None:
+    def _submit(self, job: Job[Any]) -> None:
         with self._lock:
             if self._closed:
                 raise BlockingPoolClosed(self.name)
@@ -152,12 +147,12 @@ class BlockingPool:
                     return  # another thread will do it, or has
             raise
 
-    def _withdraw(self, job: _Job[Any]) -> bool:
+    def _withdraw(self, job: Job[Any]) -> bool:
         """Take `job` off the queue; whether it was there, and so will never run."""
         with self._lock:
             return self._queue.pop(job, self) is None
 
-    def _abandon(self, job: _Job[Any]) -> bool:
+    def _abandon(self, job: Job[Any]) -> bool:
         """Wait for it no more; whether it still runs."""
         with self._lock:
             if job.done:
@@ -166,7 +161,7 @@ class BlockingPool:
             self._abandoned += 1
             return True
 
-    async def _outlast(self, job: _Job[Any], error: BaseException) -> None:
+    async def _outlast(self, job: Job[Any], error: BaseException) -> None:
         """Wait for a job that runs, whatever comes; `error` is what came first."""
         with anyio.CancelScope(shield=True):
             while self._renew(job):
@@ -180,7 +175,7 @@ class BlockingPool:
         if isinstance(error, asyncio.CancelledError):
             cancel_later(error)
 
-    def _renew(self, job: _Job[Any]) -> bool:
+    def _renew(self, job: Job[Any]) -> bool:
         """Give a job that runs a new waiter, since the old one is gone; whether it runs."""
         with self._lock:
             if not job.done:
@@ -189,7 +184,7 @@ class BlockingPool:
 
     # -- in the threads --------------------------------------------------------------------------
 
-    def _next(self) -> _Job[Any] | None:
+    def _next(self) -> Job[Any] | None:
         """The job that has waited longest; ``None`` when this thread should end."""
         with self._lock:
             while not self._queue:
@@ -203,7 +198,7 @@ class BlockingPool:
             self._peak = max(self._peak, self._running)
             return job
 
-    def _done(self, job: _Job[Any]) -> None:
+    def _done(self, job: Job[Any]) -> None:
         with self._lock:
             self._running -= 1
             self._abandoned -= job.abandoned
@@ -216,47 +211,6 @@ class BlockingPool:
         return f"<BlockingPool {self.name} {self.stats}>"
 
 
-class _Job(Generic[T]):
-    """One call, on its way to a thread and back."""
-
-    __slots__ = (
-        "_args",
-        "_context",
-        "_error",
-        "_fn",
-        "_value",
-        "abandoned",
-        "done",
-        "post",
-        "waiter",
-    )
-
-    def __init__(self, fn: Callable[..., T], args: tuple[object, ...]) -> None:
-        self._fn = fn
-        self._args = args
-        self._context = _context_for_a_thread()
-        self._value: T
-        self._error: BaseException | None = None
-        self.waiter = Waiter()
-        self.post = loop_here()
-        self.done = self.abandoned = False  # under the pool's lock
-
-    def run(self) -> None:
-        try:
-            self._value = self._context.run(self._fn, *self._args)
-        except BaseException as error:
-            self._error = error
-
-    def outcome(self) -> T:
-        if self._error is None:
-            return self._value
-        error, self._error = self._error, None
-        try:
-            raise error
-        finally:
-            del error  # its traceback holds this frame
-
-
 def _serve(pool: BlockingPool) -> None:
     """A thread's life."""
     show_thread_name()
@@ -264,13 +218,6 @@ def _serve(pool: BlockingPool) -> None:
         job.run()
         pool._done(job)
         del job  # while this thread is idle it holds nothing of the last job
-
-
-def _context_for_a_thread() -> Context:
-    context = copy_context()
-    if (sniffio := sys.modules.get("sniffio")) is not None:  # no loop runs in there
-        context.run(sniffio.current_async_library_cvar.set, None)
-    return context
 
 
 # -- the process's own -----------------------------------------------------------------------------

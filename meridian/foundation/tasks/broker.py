@@ -25,9 +25,14 @@ from anyio.abc import (
 from anyio.streams.stapled import MultiListener
 
 from meridian.clock import SYSTEM_CLOCK, Clock
-from meridian.errors import MeridianError
 from meridian.foundation.tasks.blocking import BlockingPool
-from meridian.foundation.tasks.broker_fanout import FanOut, Handler, Pump, Seldom
+from meridian.foundation.tasks.broker_errors import (
+    BrokerElsewhere,
+    BrokerUsed,
+    HandlerNameTaken,
+    UnknownHandler,
+)
+from meridian.foundation.tasks.broker_fanout import FanOut, Handler, HandlerTask, LogThrottle
 from meridian.foundation.tasks.broker_records import (
     BrokerConfig,
     BrokerStats,
@@ -42,22 +47,17 @@ from meridian.foundation.tasks.tracker import TaskHandle, TaskTracker
 __all__ = [
     "Broker",
     "BrokerConfig",
+    "BrokerElsewhere",
     "BrokerStats",
     "BrokerUsed",
     "Frame",
+    "HandlerNameTaken",
     "HandlerStats",
+    "UnknownHandler",
 ]
 
 _ACCEPT_PAUSE_S = 0.1  # when the process has no descriptor left for another connection
 _log = structlog.get_logger(__name__)
-
-
-class BrokerUsed(MeridianError, RuntimeError):
-    """A broker serves once: it is serving, or it has served."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        super().__init__(f"Cannot {what}: this broker serves already, or has ended; make a new one")
 
 
 class Broker:
@@ -77,42 +77,58 @@ class Broker:
         self.config = BrokerConfig() if config is None else config
         self.stats = BrokerStats()
         self.token = CancellationToken()
-        """Thrown when shutdown is requested."""
+        """Cancelled when shutdown is requested."""
         self.report: ShutdownReport | None = None
         """Set when the drain is over, though `serve` still waits for what is stuck."""
         self._clock = clock
         self._drained = anyio.Event()
         self._used = False
         self._subscribed = 0
-        self._handlers: dict[HandlerStats, Handler] = {}
-        self._running: dict[HandlerStats, tuple[Pump, TaskHandle[None]]] = {}
-        self._start: Callable[[HandlerStats, Handler], None] | None = None  # while it serves
+        self._handlers: dict[str, tuple[Handler, HandlerStats]] = {}
+        self._running: dict[str, tuple[HandlerTask, TaskHandle[None]]] = {}
+        self._start: Callable[[Handler, HandlerStats], None] | None = None  # while it serves
         self._thread = 0
 
     def subscribe(self, handler: Handler, *, name: str | None = None) -> HandlerStats:
         """Have ``await handler(frame)`` called with every frame from now on; its live counts.
 
         Before `serve`, or in the loop that serves. What it raises is counted and logged. Raises
-        `TypeError` for what cannot be called, `BrokerUsed` after the end or in another thread.
+        `TypeError` for what cannot be called, `HandlerNameTaken`, `BrokerElsewhere` in another
+        thread, `BrokerUsed` after the end.
         """
         if not callable(handler):
             raise TypeError(f"Expected a handler to call, got {handler!r}")
-        if self._used and (self._start is None or self._thread != threading.get_ident()):
-            raise BrokerUsed("subscribe here")
+        if not isinstance(name, str | None):
+            raise TypeError(f"Expected the handler's name as str, got {type(name).__name__}")
+        self._check_thread("subscribe")
+        if self._used and self._start is None:
+            raise BrokerUsed("subscribe")
         self._subscribed += 1
-        seen = HandlerStats(name or f"handler-{self._subscribed}")
-        self._handlers[seen] = handler
+        name = name or f"handler-{self._subscribed}"
+        if name in self._handlers:
+            raise HandlerNameTaken(name)
+        seen = HandlerStats(name)
+        self._handlers[name] = handler, seen
         if self._start is not None:
-            self._start(seen, handler)
+            self._start(handler, seen)
         return seen
 
-    def unsubscribe(self, seen: HandlerStats) -> None:
-        """Stop the handler of `seen` at the await it is in. Twice is harmless."""
-        self._handlers.pop(seen, None)
-        if (running := self._running.pop(seen, None)) is not None:
-            pump, task = running
+    def unsubscribe(self, name: str) -> None:
+        """Stop the handler of that name, at the await it is in; its counts stay as they are.
+
+        Before `serve`, or in the loop that serves. Raises `UnknownHandler`, a `KeyError`, and
+        `BrokerElsewhere`, a `RuntimeError`, in another thread.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"Expected the handler's name as str, got {type(name).__name__}")
+        self._check_thread("unsubscribe")
+        if name not in self._handlers:
+            raise UnknownHandler(name, tuple(self._handlers))
+        del self._handlers[name]
+        if (running := self._running.pop(name, None)) is not None:
+            feed, task = running
             task.abort()
-            pump.settle()
+            feed.settle()
 
     def request_shutdown(self, reason: str = "requested") -> None:
         """Begin to drain; only the first call counts. From any thread or signal handler."""
@@ -131,6 +147,7 @@ class Broker:
         if self._used:
             raise BrokerUsed("serve")
         self._used = True
+        self._thread = threading.get_ident()
         config, stats = self.config, self.stats
         try:
             listeners = await anyio.create_tcp_listener(
@@ -157,8 +174,8 @@ class Broker:
             self._start = None
             for session in tuple(service.sessions):  # aborted before its first step
                 await session.end()
-            for pump, _ in self._running.values():
-                pump.settle()
+            for feed, _ in self._running.values():
+                feed.settle()
             if pool is not None:
                 pool.close()
             await _close(listeners)
@@ -170,17 +187,20 @@ class Broker:
         assert self.report is not None
         return self.report
 
+    def _check_thread(self, what: str) -> None:
+        if self._used and self._thread != threading.get_ident():
+            raise BrokerElsewhere(what)
+
     # -- within serve ----------------------------------------------------------------------------
 
     def _begin(self, fanout: FanOut, handlers: TaskTracker) -> None:
-        def start(seen: HandlerStats, handler: Handler) -> None:
-            pump = fanout.attach(handler, seen)
-            self._running[seen] = pump, handlers.spawn(pump.run, name=seen.name)
+        def start(handler: Handler, seen: HandlerStats) -> None:
+            feed = fanout.attach(handler, seen)
+            self._running[seen.name] = feed, handlers.spawn(feed.run, name=seen.name)
 
-        self._thread = threading.get_ident()
         self._start = start
-        for seen, handler in self._handlers.items():
-            start(seen, handler)
+        for handler, seen in self._handlers.values():
+            start(handler, seen)
 
     async def _accept_all(
         self,
@@ -203,12 +223,12 @@ class Broker:
     async def _accept(
         self, listener: Listener[SocketStream], service: Service, sessions: TaskTracker
     ) -> None:
-        seldom = Seldom(self._clock)
+        throttle = LogThrottle(self._clock)
         while True:
             try:
                 stream = await cast("SocketListener", listener).accept()
             except (OSError, anyio.BrokenResourceError) as error:
-                if seldom.due():
+                if throttle.due():
                     _log.warning("accept_failed", error=repr(error.__cause__ or error))
                 await anyio.sleep(_ACCEPT_PAUSE_S)
                 continue

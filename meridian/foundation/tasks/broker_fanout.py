@@ -13,7 +13,7 @@ from meridian.foundation.channels.broadcast import BroadcastReceiver, BroadcastS
 from meridian.foundation.channels.errors import Lagged
 from meridian.foundation.tasks.broker_records import BrokerStats, Frame, HandlerStats
 
-__all__ = ["FanOut", "Handler", "Pump", "Seldom"]
+__all__ = ["FanOut", "Handler", "HandlerTask", "LogThrottle"]
 
 Handler = Callable[[Frame], Awaitable[None]]
 
@@ -50,17 +50,17 @@ class FanOut:
                 self._sender.send_many(part)
                 self._in_stride += len(part)
 
-    def attach(self, handler: Handler, seen: HandlerStats) -> Pump:
-        """Let `handler` see every frame from now on; somebody has to run the pump."""
+    def attach(self, handler: Handler, seen: HandlerStats) -> HandlerTask:
+        """Let `handler` see every frame from now on; somebody has to run it."""
         seen._receiver = self._sender.subscribe(seen.name)
-        return Pump(seen._receiver, handler, seen, self._stats, Seldom(self._clock))
+        return HandlerTask(seen._receiver, handler, seen, self._stats, LogThrottle(self._clock))
 
     def close(self) -> None:
-        """No more frames will come: pumps end when their handlers have seen those that did."""
+        """No more frames will come: a handler's task ends when it has seen those that did."""
         self._sender.close()
 
 
-class Pump:
+class HandlerTask:
     """One handler's task: calls it with one frame after another, and survives what it raises."""
 
     def __init__(
@@ -69,13 +69,13 @@ class Pump:
         handler: Handler,
         seen: HandlerStats,
         stats: BrokerStats,
-        seldom: Seldom,
+        throttle: LogThrottle,
     ) -> None:
         self._receiver = receiver
         self._handler = handler
         self._seen = seen
         self._stats = stats
-        self._seldom = seldom
+        self._throttle = throttle
 
     async def run(self) -> None:
         receiver, seen, handler = self._receiver, self._seen, self._handler
@@ -104,12 +104,12 @@ class Pump:
     def _count(self, error: Exception) -> None:
         self._seen.errors += 1
         self._stats.handler_errors += 1
-        if self._seldom.due():
+        if self._throttle.due():
             seen = self._seen
             _log.error("handler_error", handler=seen.name, errors=seen.errors, exc_info=error)
 
 
-class Seldom:
+class LogThrottle:
     """Says when a line may be logged again: a flood of errors is not to become one of lines."""
 
     def __init__(self, clock: Clock, interval_s: float = 1.0) -> None:

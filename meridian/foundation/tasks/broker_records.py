@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meridian.checks import checked_int, checked_seconds
 from meridian.orbital.framing import MAX_PAYLOAD, FrameDecoder
 
 if TYPE_CHECKING:
@@ -48,22 +48,11 @@ class BrokerConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.host, str):
             raise TypeError(f"Expected host as str, got {type(self.host).__name__}")
-        for name, lowest, highest in (
-            ("port", 0, 65_535),
-            ("broadcast_capacity", 1, math.inf),
-            ("processor_threads", 1, math.inf),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"Expected {name} as int, got {type(value).__name__}")
-            if not lowest <= value <= highest:
-                raise ValueError(f"Expected {name} from {lowest} to {highest}, got {value}")
-        for name in ("drain_deadline_s", "abort_grace_s"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool):
-                raise TypeError(f"Expected {name} in seconds, got {type(value).__name__}")
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"Expected {name} as finite seconds >= 0, got {value}")
+        checked_int("port", self.port, most=65_535)
+        checked_int("broadcast_capacity", self.broadcast_capacity, least=1)
+        checked_int("processor_threads", self.processor_threads, least=1)
+        checked_seconds("drain_deadline_s", self.drain_deadline_s, finite=True)
+        checked_seconds("abort_grace_s", self.abort_grace_s, finite=True)
         if self.processor is not None and not callable(self.processor):
             raise TypeError(f"Expected a processor to call, got {self.processor!r}")
         FrameDecoder(self.max_payload)  # refuses it, if it makes no sense

@@ -14,7 +14,7 @@ from anyio.abc import ByteStream
 
 from meridian.clock import Clock
 from meridian.foundation.tasks.blocking import BlockingPool
-from meridian.foundation.tasks.broker_fanout import Seldom
+from meridian.foundation.tasks.broker_fanout import LogThrottle
 from meridian.foundation.tasks.broker_records import BrokerConfig, BrokerStats, Frame, Processor
 from meridian.foundation.tasks.cancel import CancellationToken
 from meridian.orbital.framing import FrameDecoder, TruncatedFrame
@@ -52,7 +52,7 @@ class Session:
         self._service = service
         self._decoder = FrameDecoder(service.config.max_payload)
         self._waiting: anyio.CancelScope | None = None
-        self._rejections = Seldom(service.clock)
+        self._rejections = LogThrottle(service.clock)
         self._frames = 0
         service.stats.accepted += 1
         service.sessions.add(self)

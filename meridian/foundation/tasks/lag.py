@@ -9,7 +9,7 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import TaskGroup
 
-from meridian.foundation.tasks._seconds import checked_seconds
+from meridian.checks import checked_seconds
 
 __all__ = ["LagBucket", "LagStats", "LoopLagMonitor"]
 
@@ -46,9 +46,7 @@ class LoopLagMonitor:
 
     def __init__(self, interval_s: float = 0.01) -> None:
         """Raises `ValueError` for an interval that is not above 0 and finite, `TypeError`."""
-        if not 0 < checked_seconds("interval_s", interval_s) < math.inf:
-            raise ValueError(f"Expected interval_s > 0 and finite, got {interval_s}")
-        self.interval_s = float(interval_s)
+        self.interval_s = checked_seconds("interval_s", interval_s, positive=True, finite=True)
         self._runs = False
         self._group: TaskGroup | None = None
         self.reset()

@@ -1,9 +1,9 @@
-"""A whole executor in one file: what a task is, what polling it means, and who must wake it.
+"""A small executor: what a task is, what polling it means, and who must wake it.
 
 A future is asked by `poll` and answers at once: ``Ready(value)``, or ``PENDING``, which is also a
-promise: it has kept the waker of its `Context`, and whatever it waits for will call it. The
-executor asks only those that were woken. There is no more to it. What breaks the promise is never
-asked again, silently; here the executor can tell, since it knows who still holds a waker.
+promise: it has kept the waker of its `Context`, and whatever it waits for will call it. Only who
+was woken is asked again; who breaks the promise never is, silently. Here the executor can tell: it
+knows who still holds a waker. Beside it: `poll_timers`, `poll_events`, `poll_futures`.
 
 asyncio and trio do the same with other words: a coroutine is a future that is polled by ``send``
 (`from_coroutine`), and what it yields keeps the callback that schedules the task again.
@@ -13,7 +13,6 @@ Reference: ``std::future`` and ``std::task`` of Rust; Flitton & Morton, "Async R
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import threading
 import weakref
@@ -22,19 +21,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from meridian.clock import Clock, SystemClock
-from meridian.foundation.tasks._seconds import checked_seconds
+from meridian.checks import checked_seconds
+from meridian.clock import Clock
 from meridian.foundation.tasks.poll_events import NoResult, Stalled, StalledTask, StepEvent
-from meridian.foundation.tasks.poll_futures import Sleep
+from meridian.foundation.tasks.poll_timers import Sleep, Timers
 from meridian.foundation.tasks.readiness import PENDING, Pending, Ready
 
-__all__ = [
-    "Context",
-    "Future",
-    "MiniExecutor",
-    "MiniTask",
-    "Waker",
-]
+__all__ = ["Context", "Future", "MiniExecutor", "MiniTask", "Waker"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -46,7 +39,6 @@ class Future(Protocol[T_co]):
 
     def poll(self, cx: Context) -> Ready[T_co] | Pending:
         """Get on as far as possible without waiting. Not again after ``Ready``."""
-        ...
 
 
 class Context:
@@ -145,13 +137,11 @@ class MiniExecutor:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.trace: list[StepEvent] = []
-        self._clock = clock
-        self._own_time_s = 0.0
+        self._timers = Timers(clock)
         self._tick = 0
         self._numbers = itertools.count()
         self._tasks: dict[MiniTask[Any], None] = {}
         self._queue: deque[MiniTask[Any]] = deque()
-        self._timers: list[tuple[float, int, weakref.ref[Sleep]]] = []
         self._woken = threading.Condition()  # guards the queue: other threads wake tasks
         self._stepping = threading.Lock()
 
@@ -168,17 +158,17 @@ class MiniExecutor:
 
     def now(self) -> float:
         """Seconds by the clock, or of the executor's own time."""
-        return self._own_time_s if self._clock is None else self._clock.monotonic()
+        return self._timers.now()
 
     def sleep(self, seconds: float) -> Sleep:
         """A future that is ready in `seconds`. Raises `ValueError` for less than 0, and NaN."""
-        return Sleep(self, checked_seconds("seconds", seconds))
+        return Sleep(self._timers, checked_seconds("a time", seconds))
 
     def spawn(self, future: Future[T], name: str | None = None) -> MiniTask[T]:
         """Make a task of `future` and queue it. Raises `TypeError` for what has no `poll`."""
         if not callable(getattr(future, "poll", None)):
-            kind = type(future).__name__
-            raise TypeError(f"Expected a future, with poll(); got {kind}: see from_coroutine()")
+            what = f"{type(future).__name__}: see from_coroutine()"
+            raise TypeError(f"Expected a future, with poll(); got {what}")
         task = MiniTask(self, future, name or f"task-{next(self._numbers)}")
         with self._woken:
             self._tasks[task] = None
@@ -188,7 +178,7 @@ class MiniExecutor:
     def step(self) -> StepEvent | None:
         """Poll the next task: what came of it, or ``None`` when none can run now. Never waits."""
         with self._alone():
-            self._ring_timers()
+            self._timers.fire(idle=not self._queue)
             with self._woken:
                 if not self._queue:
                     return None
@@ -198,7 +188,7 @@ class MiniExecutor:
             return self._poll(task)
 
     def run_until_idle(self) -> list[StalledTask]:
-        """Step until nothing can run and no timer will ring; those that are still pending."""
+        """Step until nothing can run and no timer will fire; those that are still pending."""
         while self.step() is not None or self._wait(0.0):
             pass
         return self.stalled()
@@ -206,7 +196,7 @@ class MiniExecutor:
     def block_on(self, future: Future[T], *, patience_s: float = 0.0) -> T:
         """Run everything until `future` is ready; its value, or raises what it raises.
 
-        Raises `Stalled` instead of hanging: when nothing can run, no timer will ring, and in
+        Raises `Stalled` instead of hanging: when nothing can run, no timer will fire, and in
         `patience_s` of real time no other thread has woken a task.
         """
         with self._alone():
@@ -221,7 +211,7 @@ class MiniExecutor:
 
     def stalled(self) -> list[StalledTask]:
         """The tasks that are pending now, and whether there is hope for them."""
-        hope = self._next_due() is not None
+        hope = self._timers.next_due() is not None
         return [
             StalledTask(t.name, t.polls, "waiting" if hope or t.wakeable else "lost-waker")
             for t in self.tasks
@@ -231,7 +221,8 @@ class MiniExecutor:
     def drop(self, task: MiniTask[Any]) -> None:
         """Forget a task that has not ended: its coroutine is closed. Otherwise does nothing."""
         with self._alone():
-            self._end(task, None)
+            if task._future is not None:
+                self._end(task, None)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -262,8 +253,7 @@ class MiniExecutor:
     def _end(self, task: MiniTask[Any], end: Ready[Any] | BaseException | None) -> StepEvent:
         with self._woken:
             future, task._future = task._future, None
-            if future is None:
-                return StepEvent(self._tick, task.name, "dropped")
+            assert future is not None, "ended once"
             task._end = end
             del self._tasks[task]
             if task._queued:
@@ -284,29 +274,11 @@ class MiniExecutor:
                 self._note(task, "woken")
                 self._woken.notify()
 
-    def _arm(self, sleep: Sleep) -> None:
-        heapq.heappush(self._timers, (sleep.due_s, next(self._numbers), weakref.ref(sleep)))
-
-    def _next_due(self) -> float | None:
-        while self._timers and self._timers[0][2]() is None:  # dropped
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
-
-    def _ring_timers(self) -> None:
-        due = self._next_due()
-        if self._clock is None and due is not None and not self._queue:
-            self._own_time_s = due
-        while due is not None and due <= self.now():
-            sleep = heapq.heappop(self._timers)[2]()
-            if sleep is not None:
-                sleep.ring()
-            due = self._next_due()
-
     def _wait(self, patience_s: float) -> bool:
         """Let real time pass until something may have changed; ``False`` when nothing will."""
-        due, began = self._next_due(), self.now()
-        if due is not None and isinstance(self._clock, SystemClock):
-            patience_s = due - began
+        began = self.now()
+        if (until_due_s := self._timers.real_wait_s()) is not None:
+            patience_s = until_due_s
         elif not any(task.wakeable for task in self.tasks):
             return False
         with self._woken:

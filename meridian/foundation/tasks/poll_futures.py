@@ -1,4 +1,4 @@
-"""Futures for the executor of `poll`: a sleep, several at once, and any coroutine."""
+"""Futures for the executor of `poll`: several at once, and any coroutine."""
 
 from __future__ import annotations
 
@@ -10,37 +10,11 @@ from meridian.foundation.tasks.poll_events import PolledAfterCompletion
 from meridian.foundation.tasks.readiness import PENDING, Pending, Ready
 
 if TYPE_CHECKING:
-    from meridian.foundation.tasks.poll import Context, Future, MiniExecutor, Waker
+    from meridian.foundation.tasks.poll import Context, Future
 
-__all__ = ["JoinAll", "Sleep", "from_coroutine", "polled"]
+__all__ = ["JoinAll", "from_coroutine", "polled"]
 
 T = TypeVar("T")
-
-
-class Sleep:
-    """Ready when a time has passed since it was made. Dropping it disarms the timer."""
-
-    def __init__(self, executor: MiniExecutor, seconds: float) -> None:
-        self.due_s = executor.now() + seconds
-        self._executor = executor
-        self._waker: Waker | None = None
-        self._over = False
-
-    def poll(self, cx: Context) -> Ready[None] | Pending:
-        if self._over:
-            raise PolledAfterCompletion("Sleep")
-        if self._executor.now() >= self.due_s:
-            self._over = True
-            self._waker = None
-            return Ready(None)
-        if self._waker is None:
-            self._executor._arm(self)
-        self._waker = cx.waker.clone()  # the latest: it may have moved to another task
-        return PENDING
-
-    def ring(self) -> None:
-        if self._waker is not None:
-            self._waker.wake()
 
 
 class JoinAll(Generic[T]):

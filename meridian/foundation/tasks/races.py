@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from meridian.foundation.tasks._seconds import checked_seconds
+from meridian.checks import checked_seconds
 from meridian.foundation.tasks.exits import TaskExit, classify
 from meridian.foundation.tasks.parking import Waiters, call_at
 from meridian.foundation.tasks.poll_events import PolledAfterCompletion
@@ -114,6 +114,8 @@ async def race(
     for fn in fns:
         if not callable(fn):
             raise TypeError(f"Expected async functions without arguments, got {fn!r}")
+    if on_lost is not None and not callable(on_lost):
+        raise TypeError(f"Expected on_lost to call, got {on_lost!r}")
     ends: list[tuple[int, Ready[T] | Exception]] = []
 
     async def run(index: int, fn: Callable[[], Awaitable[T]]) -> None:
@@ -140,7 +142,7 @@ def deadline(seconds: float) -> Selectable[None]:
 
     Infinity never passes. Raises `ValueError` for a time below 0 and for NaN, `TypeError`.
     """
-    return _Deadline(anyio.current_time() + checked_seconds("seconds", seconds))
+    return _Deadline(anyio.current_time() + checked_seconds("a time", seconds))
 
 
 class _Deadline:
@@ -157,7 +159,7 @@ class _Deadline:
     def add_waiter(self, wake: Callable[[], object]) -> Callable[[], object]:
         remove = self._waiters.add(wake)
         if self._take_back is None and self._due_s < math.inf:
-            self._take_back = call_at(self._due_s, self._ring)
+            self._take_back = call_at(self._due_s, self._fire)
 
         def take_off() -> None:
             remove()
@@ -167,7 +169,7 @@ class _Deadline:
 
         return take_off
 
-    def _ring(self) -> None:
+    def _fire(self) -> None:
         self._take_back = None
         self._waiters.call_all()
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 import anyio
 
-from meridian.foundation.tasks._seconds import checked_seconds
+from meridian.checks import checked_seconds
 from meridian.foundation.tasks.cancel import CancellationToken
 from meridian.foundation.tasks.exits import TaskExit
 from meridian.foundation.tasks.lag import LoopLagMonitor
@@ -58,8 +58,10 @@ class Runtime:
     def __init__(self, config: RuntimeConfig | None = None) -> None:
         """Raises `TypeError` or `ValueError` for a configuration that cannot be."""
         self.config = RuntimeConfig() if config is None else config
+        if not isinstance(self.config, RuntimeConfig):
+            raise TypeError(f"Expected a RuntimeConfig, got {config!r}")
         self.token = CancellationToken()
-        """Thrown when shutdown begins; throwing it, from anywhere, begins it."""
+        """Cancelled when shutdown begins; cancelling it, from anywhere, begins it."""
         self.pool = RuntimePool(self.config)
         """For ``await runtime.pool.run(...)`` in the runtime's tasks."""
         self._lag = LoopLagMonitor(self.config.lag_interval_s)
@@ -91,17 +93,18 @@ class Runtime:
         return self
 
     def shutdown(self, timeout: float = 10.0, reason: str = "shutdown") -> ShutdownReport:
-        """Take no more tasks, throw `token`, give the tasks `timeout` seconds, and those left then
+        """Take no more tasks, cancel `token`, give the tasks `timeout` seconds, and those left then
         a second to be aborted in; how that went.
 
         Returns by then in any case: a task that refuses, or that holds the loop itself, is stuck,
         and runs on in its daemon thread. Only the first call counts; others get its report. Raises
-        `WouldDeadlock` in the loop's own thread (there, throw `token`), and what ended the loop if
+        `WouldDeadlock` in the loop's own thread (there, cancel `token`), and what ended the loop if
         that was meant for the process.
         """
         if not isinstance(reason, str):
             raise TypeError(f"Expected the reason as str, got {type(reason).__name__}")
-        longest_s = checked_seconds("timeout", timeout) + _GRACE_S + _PATIENCE_S
+        timeout = checked_seconds("timeout", timeout)
+        longest_s = timeout + _GRACE_S + _PATIENCE_S
         deadline_s = time.monotonic() + min(longest_s, threading.TIMEOUT_MAX / 2)
         self._check_thread("shut down")
         if self._become("shut down", "not started"):

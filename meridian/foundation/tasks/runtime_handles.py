@@ -7,8 +7,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, cast
 
+from meridian.checks import checked_seconds
 from meridian.errors import MeridianError
-from meridian.foundation.tasks._seconds import checked_seconds
 from meridian.foundation.tasks.exits import JoinTimeout, TaskExit
 from meridian.foundation.tasks.tracker import TaskAborted, TaskHandle
 

@@ -40,8 +40,11 @@ async def select(*branches: Selectable[T] | None, biased: bool = False) -> tuple
     ``None`` is a branch that is disabled this time. Of several that are ready one is chosen by
     chance, or the first with `biased`. Always a checkpoint, passed before anything is taken: a
     cancelled select has taken nothing. Raises `SelectExhausted` when no branch is left, and
-    whatever asking a branch raises.
+    whatever asking a branch raises; `TypeError`, before any is asked, for what is no branch.
     """
+    for branch in branches:
+        if branch is not None and not hasattr(branch, "try_take"):
+            raise TypeError(f"Expected branches, with try_take() and add_waiter(), got {branch!r}")
     await anyio.lowlevel.checkpoint()
     while True:
         pending: list[Selectable[T]] = []

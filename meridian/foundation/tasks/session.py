@@ -1,4 +1,4 @@
-"""One satellite's pass over one ground station: it ends in four ways, and is put down in each.
+"""One satellite's pass over one ground station: it ends in four ways, and is recorded in each.
 
 What must happen however a task ends belongs in ``finally`` and waits for nothing: on the way out
 of a cancelled task every further await is cancelled too.
@@ -13,9 +13,9 @@ from enum import Enum
 import anyio
 import anyio.lowlevel
 
+from meridian.checks import checked_int, checked_seconds
 from meridian.clock import SYSTEM_CLOCK
 from meridian.errors import MeridianError
-from meridian.foundation.tasks._seconds import checked_seconds
 from meridian.foundation.tasks.cancel import CancellationToken
 from meridian.foundation.tasks.exits import TaskExit, classify
 
@@ -44,7 +44,7 @@ class PassOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """What is put down of a pass."""
+    """The record of a pass."""
 
     satellite_id: int
     ground_station: str
@@ -105,11 +105,9 @@ class PassSession:
         """`receive` gives the next frame, ``None`` after the last: such as
         ``partial(read_frame, stream)``. By default a `SimulatedLink`, 100 frames in 5 s.
         """
-        if not isinstance(satellite_id, int) or isinstance(satellite_id, bool):
-            raise TypeError(f"Expected satellite_id as int, got {type(satellite_id).__name__}")
         if not callable(flush):
             raise TypeError(f"Expected flush to be callable, got {flush!r}")
-        self.satellite_id = satellite_id
+        self.satellite_id = checked_int("satellite_id", satellite_id)
         self.ground_station = ground_station
         self.frames = 0
         self.payload_bytes = 0
@@ -140,7 +138,7 @@ async def manage_pass(
     or `TypeError` or `ValueError` for a duration that is none, or the task was cancelled before
     its first step.
     """
-    checked_seconds("pass_duration", pass_duration)
+    pass_duration = checked_seconds("pass_duration", pass_duration)
     if session._used:
         raise PassUsed(session.satellite_id, session.ground_station)
     session._used = True

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from meridian.foundation.tasks._seconds import checked_seconds
+from meridian.checks import checked_seconds
 from meridian.foundation.tasks.cancel import CancellationToken
 from meridian.foundation.tasks.tracker import TaskHandle, TaskTracker
 
@@ -68,11 +68,11 @@ class ShutdownCoordinator:
         """``None`` until `shutdown` has ended."""
 
     async def shutdown(self, reason: str = "requested") -> ShutdownReport:
-        """Close the tracker, throw the token, wait, abort who is left, wait again; how it went.
+        """Close the tracker, cancel the token, wait, abort who is left, wait again; how it went.
 
         In the loop of the tracker, but not in one of its tasks, which would wait for itself.
         There is one drain: whoever calls while it runs, or after, gets the same report. The
-        reason of who threw the token is the one reported. If the caller is cancelled the tasks
+        reason of who cancelled the token is the one reported. If the caller is cancelled the tasks
         are left as they are; the next call goes on, towards the same deadlines. Raises `TypeError`
         for a reason that is no text.
         """

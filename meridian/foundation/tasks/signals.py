@@ -15,6 +15,7 @@ from typing import Any
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from meridian.checks import checked_int
 from meridian.errors import MeridianError
 from meridian.foundation.tasks.cancel import CancellationToken
 
@@ -49,10 +50,10 @@ async def signal_monitor(
     signals: Iterable[int] = (signal.SIGTERM, signal.SIGINT),
     task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
 ) -> None:
-    """Throw `token` at the first of `signals`; end the process at the next, with ``128 + signum``.
+    """Cancel `token` at the first of `signals`; end the process at the next, with ``128 + signum``.
 
     Start it before anything else, by ``await group.start(signal_monitor, token)``: it reports as
-    started when the handlers are in place. It ends when the token is thrown, by whomever; from
+    started when the handlers are in place. It ends when the token is cancelled, by whomever; from
     then on any of the signals ends the process at once, without cleanup or flushing, and even
     where the loop is stuck: whoever asks twice means it. Cancelled before that, it puts the
     handlers back that it found.
@@ -75,11 +76,8 @@ async def signal_monitor(
 
 
 def _checked(signals: Iterable[int]) -> list[signal.Signals]:
-    numbers = []
-    for signum in signals:
-        if not isinstance(signum, int) or isinstance(signum, bool):
-            raise TypeError(f"Expected a signal as int, got {type(signum).__name__}")
-        numbers.append(signal.Signals(signum))  # ValueError, naming it
+    # ValueError for what is none, naming it.
+    numbers = [signal.Signals(checked_int("a signal", signum)) for signum in signals]
     if not numbers:
         raise ValueError("Expected at least one signal, got none")
     for signum in numbers:

@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 
 import anyio
 
+from meridian.checks import checked_seconds
 from meridian.errors import MeridianError
-from meridian.foundation.tasks._seconds import checked_seconds
 
 __all__ = ["STATION_FETCH_S", "Elapsed", "with_timeout"]
 
@@ -33,7 +33,9 @@ async def with_timeout(seconds: float, fn: Callable[..., Awaitable[T]], *args: o
     same is not thrown away, and being cancelled from outside is never reported as `Elapsed`.
     Raises `ValueError` for a time below 0 and for NaN, `TypeError`.
     """
-    limit_s = checked_seconds("seconds", seconds)
+    if not callable(fn):
+        raise TypeError(f"Expected an async function and its arguments, got {fn!r}")
+    limit_s = checked_seconds("a time", seconds)
     with anyio.CancelScope(deadline=anyio.current_time() + limit_s):
         return await fn(*args)
     raise Elapsed(limit_s)

@@ -165,7 +165,11 @@ class TaskTracker:
     def spawn(
         self, fn: Callable[..., Awaitable[T]], *args: object, name: str | None = None
     ) -> TaskHandle[T]:
-        """Start ``fn(*args)`` as a task of its own. Raises `TrackerClosed`."""
+        """Start ``fn(*args)`` as a task of its own. Raises `TrackerClosed`, and `TypeError` for
+        what cannot be called, such as a coroutine.
+        """
+        if not callable(fn):
+            raise TypeError(f"Expected an async function and its arguments, got {fn!r}")
         if self._closed or self._group is None:
             raise TrackerClosed(self.name)
         number, self._spawned = self._spawned, self._spawned + 1

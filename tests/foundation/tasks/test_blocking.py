@@ -452,12 +452,12 @@ async def test_the_system_has_no_more_threads(
 
 async def test_what_is_no_pool_and_no_job(pool: BlockingPool) -> None:
     for wrong in ("4", 4.0, True, None):
-        with pytest.raises(TypeError, match="max_threads as int"):
+        with pytest.raises(TypeError, match="max_threads as an int"):
             BlockingPool(wrong)  # type: ignore[arg-type]
     for few in (0, -1):
         with pytest.raises(ValueError, match="max_threads >= 1"):
             BlockingPool(few)
-    with pytest.raises(TypeError, match="stack_size as int"):
+    with pytest.raises(TypeError, match="stack_size as an int"):
         BlockingPool(stack_size=2.5)  # type: ignore[arg-type]
     for size in (-1, 5):
         with pytest.raises(ValueError, match=r"stack|size"):

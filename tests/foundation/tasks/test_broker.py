@@ -6,15 +6,21 @@ import errno
 import os
 import socket
 import struct
-import threading
 
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from structlog.testing import capture_logs
 
-from meridian.foundation.tasks import Broker, BrokerConfig, Frame
-from meridian.foundation.tasks.broker import BrokerUsed
+from meridian.foundation.tasks import (
+    Broker,
+    BrokerConfig,
+    BrokerElsewhere,
+    BrokerUsed,
+    Frame,
+    HandlerNameTaken,
+    UnknownHandler,
+)
 from meridian.orbital.framing import encode_frame, encode_frames
 from tests.foundation.tasks.broker_rig import Recorder, at_end, local, serving, until
 
@@ -162,8 +168,9 @@ async def test_without_handlers_frames_are_counted_and_connections_stay() -> Non
         seen = rig.broker.subscribe(recorder, name="late")
         await stream.send(encode_frame(b"b"))
         await until(lambda: seen.received == 1)
-        rig.broker.unsubscribe(seen)
-        rig.broker.unsubscribe(seen)
+        rig.broker.unsubscribe("late")
+        with pytest.raises(UnknownHandler):
+            rig.broker.unsubscribe("late")
         await stream.send(encode_frame(b"c"))
         await until(lambda: stats.frames == 3)
         assert stats.active == 1
@@ -181,10 +188,10 @@ async def test_a_handler_stopped_in_its_work_is_cancelled_there() -> None:
             steps.append("left")
 
     async with serving() as rig, await rig.connect() as stream:
-        seen = rig.broker.subscribe(stuck)
+        seen = rig.broker.subscribe(stuck, name="stuck")
         await stream.send(encode_frames([b"1", b"2", b"3"]))
         await until(lambda: seen.received == 1 and rig.broker.stats.frames == 3)
-        rig.broker.unsubscribe(seen)
+        rig.broker.unsubscribe("stuck")
         await until(lambda: steps)
         await stream.send(encode_frame(b"4"))
         await until(lambda: rig.broker.stats.frames == 4)
@@ -278,20 +285,43 @@ async def test_a_broker_serves_once() -> None:
             rig.broker.subscribe(Recorder())
 
 
-async def test_subscribing_from_another_thread_is_refused() -> None:
-    caught: list[BaseException] = []
+async def test_handlers_are_changed_in_the_thread_of_the_loop_only() -> None:
+    async with serving() as rig, await rig.connect() as stream:
+        recorder = Recorder()
+        rig.broker.subscribe(recorder, name="archive")
+        with pytest.raises(BrokerElsewhere, match="subscribe"):
+            await anyio.to_thread.run_sync(rig.broker.subscribe, Recorder())
+        with pytest.raises(BrokerElsewhere, match="unsubscribe"):
+            await anyio.to_thread.run_sync(rig.broker.unsubscribe, "archive")
+        await stream.send(encode_frame(b"still heard"))
+        await until(lambda: recorder.frames)
 
-    def elsewhere() -> None:
-        try:
-            rig.broker.subscribe(Recorder())
-        except RuntimeError as error:
-            caught.append(error)
 
-    async with serving() as rig:
-        thread = threading.Thread(target=elsewhere)
-        thread.start()
-        thread.join()
-    assert [type(error) for error in caught] == [BrokerUsed]
+async def test_a_handler_is_stopped_by_its_name_and_an_unknown_name_is_told() -> None:
+    broker = Broker()
+    with pytest.raises(UnknownHandler, match=r"^No handler 'archive': there is none$"):
+        broker.unsubscribe("archive")
+    for name in ("archive", "alerts"):
+        broker.subscribe(Recorder(), name=name)
+    with pytest.raises(KeyError, match=r"^No handler 'alert': there are 'archive', 'alerts'$"):
+        broker.unsubscribe("alert")
+    broker.unsubscribe("archive")
+    with pytest.raises(UnknownHandler, match="there are 'alerts'") as caught:
+        broker.unsubscribe("archive")
+    assert (caught.value.name, caught.value.known) == ("archive", ("alerts",))
+    with pytest.raises(TypeError, match="name as str, got HandlerStats"):
+        broker.unsubscribe(broker.subscribe(Recorder()))  # type: ignore[arg-type]
+
+
+async def test_two_handlers_have_two_names() -> None:
+    broker = Broker()
+    broker.subscribe(Recorder(), name="archive")
+    with pytest.raises(HandlerNameTaken, match="'archive'"):
+        broker.subscribe(Recorder(), name="archive")
+    broker.unsubscribe("archive")
+    assert broker.subscribe(Recorder(), name="archive").name == "archive"
+    with pytest.raises(TypeError, match="name as str, got int"):
+        broker.subscribe(Recorder(), name=7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

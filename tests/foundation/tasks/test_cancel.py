@@ -1,4 +1,4 @@
-"""A token is thrown once, for all below it, from anywhere, and whoever comes late sees it."""
+"""A token is cancelled once, for all below it, from anywhere, and whoever comes late sees it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from meridian.foundation.tasks import CancellationToken
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_first_call_throws_it_and_gives_the_reason() -> None:
+async def test_the_first_call_cancels_it_and_gives_the_reason() -> None:
     token = CancellationToken()
     assert not token.is_cancelled
     assert token.reason == ""
@@ -32,7 +32,7 @@ async def test_of_many_threads_one_is_the_first() -> None:
     for _ in range(50):
         token, first, barrier = CancellationToken(), [], threading.Barrier(8)
 
-        def throw(
+        def cancel(
             token: CancellationToken = token,
             first: list[bool] = first,
             barrier: threading.Barrier = barrier,
@@ -40,7 +40,7 @@ async def test_of_many_threads_one_is_the_first() -> None:
             barrier.wait()
             first.append(token.cancel("x"))
 
-        threads = [threading.Thread(target=throw) for _ in range(8)]
+        threads = [threading.Thread(target=cancel) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -48,7 +48,7 @@ async def test_of_many_threads_one_is_the_first() -> None:
         assert sorted(first) == [False] * 7 + [True]
 
 
-async def test_a_parent_throws_all_below_and_a_child_nobody_else() -> None:
+async def test_a_parent_cancels_all_below_and_a_child_nobody_else() -> None:
     parent = CancellationToken()
     child, sibling = parent.child_token(), parent.child_token()
     grandchild = child.child_token()
@@ -78,7 +78,7 @@ async def test_everybody_who_waits_is_woken_from_a_thread() -> None:
     assert woken == ["now"] * 20
 
 
-async def test_a_wait_that_meets_the_throw_is_never_lost() -> None:
+async def test_a_wait_that_meets_the_cancel_is_never_lost() -> None:
     for _ in range(300):
         token = CancellationToken()
         thread = threading.Thread(target=token.cancel)
@@ -88,7 +88,7 @@ async def test_a_wait_that_meets_the_throw_is_never_lost() -> None:
         thread.join()
 
 
-async def test_a_signal_handler_may_throw_it() -> None:
+async def test_a_signal_handler_may_cancel_it() -> None:
     token = CancellationToken()
     before = signal.signal(signal.SIGUSR1, lambda *_: token.cancel("signal") and None)
     try:

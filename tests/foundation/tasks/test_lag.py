@@ -138,7 +138,7 @@ def test_what_is_no_interval_and_no_percentage() -> None:
         with pytest.raises(ValueError, match="interval_s"):
             LoopLagMonitor(wrong)
     for wrong in ("1", True, None):
-        with pytest.raises(TypeError, match="interval_s as a number"):
+        with pytest.raises(TypeError, match="interval_s in seconds"):
             LoopLagMonitor(wrong)  # type: ignore[arg-type]
     for wrong in (-1, 101, math.nan):
         with pytest.raises(ValueError, match="0 to 100"):

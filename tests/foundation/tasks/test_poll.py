@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import gc
 import pickle
@@ -12,10 +11,7 @@ import weakref
 from collections import deque
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from meridian.clock import SystemClock
 from meridian.foundation.tasks import (
     PENDING,
     Context,
@@ -23,9 +19,7 @@ from meridian.foundation.tasks import (
     MiniExecutor,
     NoResult,
     Pending,
-    PolledAfterCompletion,
     Ready,
-    Sleep,
     Stalled,
     StalledTask,
     StepEvent,
@@ -34,58 +28,7 @@ from meridian.foundation.tasks import (
     polled,
 )
 from meridian.testing import VirtualClock
-from meridian.testing.virtual_loop import run_virtual
-
-
-class Cell:
-    """A value that comes from outside. `keep` is whether it keeps its promise to wake."""
-
-    def __init__(self, keep: bool = True) -> None:
-        self.keep = keep
-        self.wakers: list[Waker] = []
-        self.value: Ready[object] | None = None
-        self.polls = 0
-
-    def put(self, value: object) -> None:
-        self.value = Ready(value)
-        wakers, self.wakers = self.wakers, []
-        for waker in wakers:
-            waker.wake()
-
-    def poll(self, cx: Context) -> Ready[object] | Pending:
-        self.polls += 1
-        if self.value is not None:
-            return self.value
-        if self.keep:
-            self.wakers.append(cx.waker.clone())
-        return PENDING
-
-
-class Turns:
-    """Pending `n` times, waking itself: lets the others go first."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-
-    def poll(self, cx: Context) -> Ready[str] | Pending:
-        if self.left == 0:
-            return Ready("done")
-        self.left -= 1
-        cx.waker.wake()
-        return PENDING
-
-
-class Fails:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    def poll(self, _: Context) -> Ready[None]:
-        raise self.error
-
-
-def events(executor: MiniExecutor) -> list[tuple[int, str, str]]:
-    return [(event.tick, event.task, event.kind) for event in executor.trace]
-
+from tests.foundation.tasks.poll_rig import Cell, Fails, Turns, events
 
 # -- stepping --------------------------------------------------------------------------------------
 
@@ -281,142 +224,6 @@ def test_block_on_waits_for_a_thread_when_told_to() -> None:
     assert time.monotonic() - start < 300, "nobody can wake it: nothing to be patient for"
 
 
-# -- time ------------------------------------------------------------------------------------------
-
-
-def test_without_a_clock_time_jumps_to_the_next_timer() -> None:
-    executor, order = MiniExecutor(), []
-
-    async def sleeper(name: str, *naps: float) -> None:
-        for nap in naps:
-            await polled(executor.sleep(nap))
-            order.append((name, executor.now()))
-
-    executor.spawn(from_coroutine(sleeper("a", 2, 2, 3600)))
-    executor.spawn(from_coroutine(sleeper("b", 1, 2)))
-    executor.spawn(from_coroutine(sleeper("c", 0)))
-    assert executor.run_until_idle() == []
-    assert order == [("c", 0), ("b", 1), ("a", 2), ("b", 3), ("a", 4), ("a", 3604)]
-    assert executor.trace[-1].at_s == 3604
-
-
-def test_a_step_jumps_only_when_nothing_else_can_run() -> None:
-    executor = MiniExecutor()
-    executor.spawn(executor.sleep(10), "sleeper")
-    executor.spawn(Turns(2), "busy")
-    times = []
-    while executor.step() is not None:
-        times.append(executor.now())
-    assert times == [0, 0, 0, 0, 10]
-
-
-def test_two_fetches_take_their_sum_in_turn_and_their_maximum_together() -> None:
-    async def fetch(executor: MiniExecutor, seconds: float) -> float:
-        await polled(executor.sleep(seconds))
-        return seconds
-
-    async def in_turn(executor: MiniExecutor) -> tuple[float, ...]:
-        return (await fetch(executor, 3), await fetch(executor, 2))
-
-    async def together(executor: MiniExecutor) -> tuple[float, ...]:
-        fetches = (from_coroutine(fetch(executor, s)) for s in (3, 2))
-        return await polled(JoinAll(*fetches))
-
-    for how, expected_s in ((in_turn, 5), (together, 3)):
-        executor = MiniExecutor()
-        assert executor.block_on(from_coroutine(how(executor))) == (3, 2)
-        assert executor.now() == expected_s
-        assert len({event.task for event in executor.trace}) == 1, "in one task"
-
-
-def test_a_clock_moved_by_hand_is_never_waited_for() -> None:
-    clock = VirtualClock(monotonic_ns=50 * 10**9)
-    executor = MiniExecutor(clock)
-    task = executor.spawn(executor.sleep(1.5), "sleeper")
-    assert executor.run_until_idle() == [StalledTask("sleeper", 1, "waiting")]
-    clock.advance(1.4)
-    assert executor.step() is None
-    clock.advance(0.1)
-    assert executor.run_until_idle() == []
-    assert task.done
-    with pytest.raises(Stalled, match="waiting"):
-        executor.block_on(executor.sleep(1))
-
-
-def test_with_the_system_clock_the_waiting_is_real() -> None:
-    executor = MiniExecutor(SystemClock())
-    start = time.monotonic()
-    executor.block_on(executor.sleep(0.02))
-    executor.spawn(executor.sleep(0.02))
-    assert executor.run_until_idle() == []
-    assert time.monotonic() - start >= 0.04
-
-
-def test_in_a_loop_of_virtual_time_it_does_not_wait_for_ever() -> None:
-    async def main() -> list[StalledTask]:
-        executor = MiniExecutor(SystemClock())
-        executor.spawn(executor.sleep(0.01), "sleeper")
-        return executor.run_until_idle()
-
-    assert run_virtual(main) == [StalledTask("sleeper", 1, "waiting")]
-
-
-def test_a_dropped_sleep_disarms_its_timer() -> None:
-    executor = MiniExecutor()
-    task = executor.spawn(executor.sleep(100))
-    executor.spawn(executor.sleep(1))
-    executor.step()
-    executor.step()
-    executor.drop(task)
-    assert (task.state, executor.run_until_idle(), executor.now()) == ("dropped", [], 1)
-
-
-def test_a_sleep_wakes_the_task_that_polled_it_last() -> None:
-    executor = MiniExecutor()
-    sleep = executor.sleep(1)
-    first = executor.spawn(sleep, "first")
-    second = executor.spawn(sleep, "second")
-    executor.run_until_idle()
-    assert (first.done, second.done) == (False, True)
-
-
-@pytest.mark.parametrize("wrong", [-1, float("nan")])
-def test_what_is_no_time(wrong: float) -> None:
-    with pytest.raises(ValueError, match="seconds >= 0"):
-        MiniExecutor().sleep(wrong)
-    with pytest.raises(TypeError, match="seconds as a number"):
-        MiniExecutor().sleep("1")  # type: ignore[arg-type]
-
-
-@given(st.lists(st.lists(st.integers(0, 5), max_size=5), max_size=6))
-@settings(max_examples=200)
-def test_it_runs_like_the_model_and_twice_the_same(naps: list[list[int]]) -> None:
-    """Tasks that sleep: each wakes at the sum of its naps, and all in the order of time."""
-
-    def run() -> tuple[list[tuple[float, int, int]], list[StepEvent]]:
-        executor, log = MiniExecutor(), []
-
-        async def work(number: int) -> None:
-            for step, nap in enumerate(naps[number]):
-                await polled(executor.sleep(nap))
-                log.append((executor.now(), number, step))
-
-        for number in range(len(naps)):
-            executor.spawn(from_coroutine(work(number)))
-        assert executor.run_until_idle() == []
-        return log, executor.trace
-
-    log, trace = run()
-    due = {
-        (number, step): sum(naps[number][: step + 1])
-        for number in range(len(naps))
-        for step in range(len(naps[number]))
-    }
-    assert [time_s for time_s, _, _ in log] == sorted(due.values())
-    assert all(due[number, step] == time_s for time_s, number, step in log)
-    assert run() == (log, trace)
-
-
 # -- errors, joins, drops --------------------------------------------------------------------------
 
 
@@ -572,118 +379,6 @@ def test_nothing_is_kept_of_a_task_that_is_over() -> None:
     executor.trace.clear()
     gc.collect()
     assert len(gc.get_objects()) - before < 100
-
-
-# -- coroutines and joins --------------------------------------------------------------------------
-
-
-def test_a_coroutine_runs_to_its_first_wait_in_one_poll() -> None:
-    executor, cells, steps = MiniExecutor(), [Cell(), Cell()], []
-
-    async def work() -> str:
-        steps.append("begun")
-        steps.append(await polled(cells[0]))
-        steps.append(await polled(cells[1]))
-        return "end"
-
-    task = executor.spawn(from_coroutine(work()))
-    assert steps == []
-    executor.step()
-    assert steps == ["begun"]
-    cells[1].put("second")
-    assert executor.step() is None
-    cells[0].put("first")
-    executor.step()
-    assert (steps, task.result()) == (["begun", "first", "second"], "end")
-    assert [cell.polls for cell in cells] == [2, 1]
-
-
-def test_what_a_future_raises_is_raised_at_the_await() -> None:
-    async def work() -> str:
-        for error in (ValueError("v"), StopIteration("s")):
-            try:
-                await polled(Fails(error))
-            except (ValueError, RuntimeError) as caught:
-                seen.append(repr(caught))
-        return await polled(Turns(1))
-
-    seen: list[str] = []
-    assert MiniExecutor().block_on(from_coroutine(work())) == "done"
-    assert seen == ["ValueError('v')", "RuntimeError('generator raised StopIteration')"]
-
-
-def test_an_await_of_what_is_not_ours_is_refused_where_it_stands() -> None:
-    async def work() -> str:
-        try:
-            await asyncio.sleep(0)
-        except TypeError as error:
-            return str(error)
-        return "not reached"
-
-    answer = MiniExecutor().block_on(from_coroutine(work()))
-    assert answer == "Expected `await polled(future)`, got an await of None"
-
-
-def test_polled_after_completion() -> None:
-    cx = Context(Waker(MiniExecutor().spawn(Turns(0))))
-
-    async def four() -> int:
-        return 4
-
-    async def fail() -> None:
-        raise KeyError
-
-    executor = MiniExecutor()
-    nap = Sleep(executor, 0)
-    for future, value in ((from_coroutine(four()), 4), (JoinAll(Turns(0)), ("done",)), (nap, None)):
-        assert future.poll(cx) == Ready(value)
-        for _ in range(2):
-            with pytest.raises(PolledAfterCompletion, match="is complete"):
-                future.poll(cx)
-    for future in (from_coroutine(fail()), JoinAll(Fails(KeyError()))):
-        with pytest.raises(KeyError):
-            future.poll(cx)
-        with pytest.raises(PolledAfterCompletion):
-            future.poll(cx)
-    again = four()
-    assert executor.block_on(from_coroutine(again)) == 4
-    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
-        executor.block_on(from_coroutine(again))
-
-
-def test_join_all_gives_results_in_argument_order() -> None:
-    executor = MiniExecutor()
-    assert executor.block_on(JoinAll()) == ()
-    cells = [Cell() for _ in range(3)]
-    task = executor.spawn(JoinAll(*cells))
-    executor.run_until_idle()
-    for place in (2, 0, 1):
-        assert not task.done
-        cells[place].put(place)
-        executor.run_until_idle()
-    assert task.result() == (0, 1, 2)
-    assert [cell.polls for cell in cells] == [3, 4, 2], "those that are ready are left alone"
-
-
-def test_join_all_closes_the_others_when_one_fails() -> None:
-    executor, steps, cell = MiniExecutor(), [], Cell()
-
-    async def work() -> None:
-        try:
-            await polled(Cell())
-        finally:
-            steps.append("cleaned")
-
-    async def fail() -> None:
-        await polled(cell)
-        raise OSError("disk")
-
-    executor.spawn(JoinAll(from_coroutine(work()), from_coroutine(fail())))
-    executor.run_until_idle()
-    cell.put(None)
-    with pytest.raises(OSError, match="disk"):
-        executor.run_until_idle()
-    assert steps == ["cleaned"]
 
 
 def test_a_task_keeps_one_waker_for_each_that_waits() -> None:

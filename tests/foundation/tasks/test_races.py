@@ -426,6 +426,8 @@ async def test_what_is_no_race() -> None:
         await race()
     with pytest.raises(TypeError, match="without arguments, got 3"):
         await race(anyio.sleep_forever, 3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="on_lost to call, got 3"):
+        await race(anyio.sleep_forever, on_lost=3)  # type: ignore[call-overload]
 
 
 # -- deadline --------------------------------------------------------------------------------------
@@ -500,7 +502,7 @@ async def test_several_wait_for_a_deadline_and_no_timer_is_left(
 
 async def test_what_is_no_deadline() -> None:
     for wrong in (-1, math.nan):
-        with pytest.raises(ValueError, match="seconds >= 0"):
+        with pytest.raises(ValueError, match="time >= 0 s"):
             deadline(wrong)
-    with pytest.raises(TypeError, match="seconds as a number"):
+    with pytest.raises(TypeError, match="a time in seconds"):
         deadline(None)  # type: ignore[arg-type]

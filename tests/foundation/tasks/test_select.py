@@ -231,3 +231,11 @@ async def test_a_token_is_a_branch() -> None:
     token = CancellationToken()
     token.cancel("stop")
     assert await select(Tray(), token) == (1, "stop")
+
+
+async def test_what_is_no_branch_is_told_before_anything_is_taken() -> None:
+    token = CancellationToken()
+    token.cancel("taken")
+    for wrong in (5, anyio.sleep):
+        with pytest.raises(TypeError, match="Expected branches, with try_take"):
+            await select(token, wrong, biased=True)  # type: ignore[arg-type]

@@ -133,7 +133,7 @@ async def test_a_coroutine_that_is_dropped_is_flushed() -> None:
 
 
 def test_a_coroutine_whose_loop_has_gone_is_flushed(virtual_time: None) -> None:
-    """Its cancel scopes object that no loop runs; what was received is put down all the same."""
+    """Its cancel scopes object that no loop runs; what was received is recorded all the same."""
     flushed = Flushed()
     coroutine = manage_pass(a_pass(flushed), 30, CancellationToken())
 
@@ -146,7 +146,7 @@ def test_a_coroutine_whose_loop_has_gone_is_flushed(virtual_time: None) -> None:
     assert len(flushed) == 1
 
 
-async def test_a_token_thrown_before_leaves_no_frame() -> None:
+async def test_a_token_cancelled_before_leaves_no_frame() -> None:
     flushed, token = Flushed(), CancellationToken()
     token.cancel()
 
@@ -157,7 +157,7 @@ async def test_a_token_thrown_before_leaves_no_frame() -> None:
     assert flushed.one.frames == 0
 
 
-async def test_a_token_thrown_at_the_end_does_no_harm() -> None:
+async def test_a_token_cancelled_at_the_end_does_no_harm() -> None:
     flushed, token = Flushed(), CancellationToken()
 
     async def last() -> None:
@@ -214,7 +214,7 @@ async def test_a_duration_that_is_none_leaves_the_session_fresh(
 async def test_wrong_arguments_are_told_at_once() -> None:
     with pytest.raises(TypeError, match="flush to be callable"):
         PassSession(1, "gs", None)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="satellite_id as int, got bool"):
+    with pytest.raises(TypeError, match="satellite_id as an int, got bool"):
         PassSession(True, "gs", print)
 
 

@@ -115,7 +115,7 @@ async def test_the_order_of_things() -> None:
         try:
             tracker.spawn(anyio.sleep, 1)
         except TrackerClosed:
-            seen.append("closed before the token was thrown")
+            seen.append("closed before the token was cancelled")
         try:
             await anyio.sleep_forever()
         finally:
@@ -126,7 +126,7 @@ async def test_the_order_of_things() -> None:
         await settle()
         began = anyio.current_time()
         await ShutdownCoordinator(tracker, token, drain_deadline_s=5).shutdown()
-    assert seen == ["closed before the token was thrown", "aborted at 5.0 s"]
+    assert seen == ["closed before the token was cancelled", "aborted at 5.0 s"]
 
 
 async def test_the_deadline_is_one_for_all() -> None:

@@ -74,7 +74,7 @@ def child(backend: str, body: str, after: str = "") -> Iterator[Child]:
             process.kill()
 
 
-def test_the_first_signal_throws_the_token_and_the_second_ends_the_process(
+def test_the_first_signal_cancels_the_token_and_the_second_ends_the_process(
     anyio_backend: str,
 ) -> None:
     """The drain that hangs: even held in a shield, in a thread, in ``finally``."""
@@ -243,8 +243,8 @@ async def test_off_the_main_thread_it_says_so_at_once(anyio_backend: str) -> Non
         ([signal.SIGKILL], ValueError, "SIGKILL cannot be caught"),
         ([signal.SIGTERM, signal.SIGSTOP], ValueError, "SIGSTOP cannot be caught"),
         ([4711], ValueError, "4711"),
-        (["SIGTERM"], TypeError, "as int, got str"),
-        ([True], TypeError, "as int, got bool"),
+        (["SIGTERM"], TypeError, "as an int, got str"),
+        ([True], TypeError, "as an int, got bool"),
         (signal.SIGTERM, TypeError, "iterable"),
     ],
 )
@@ -258,7 +258,9 @@ async def test_what_is_no_signal(
 
 
 @pytest.mark.anyio
-async def test_a_token_already_thrown_ends_it_armed(handlers: Callable[[], list[object]]) -> None:
+async def test_a_token_cancelled_before_ends_it_armed(
+    handlers: Callable[[], list[object]],
+) -> None:
     token, before = CancellationToken(), handlers()
     token.cancel()
     await signal_monitor(token)

@@ -174,8 +174,10 @@ async def test_a_cancellation_of_asyncio_itself_is_not_elapsed(
 
 async def test_what_is_no_time() -> None:
     for wrong in (-1, -0.001, math.nan, -math.inf):
-        with pytest.raises(ValueError, match="seconds >= 0"):
+        with pytest.raises(ValueError, match="time >= 0 s"):
             await with_timeout(wrong, double, 1)
     for wrong in (None, "5", True):
-        with pytest.raises(TypeError, match="seconds as a number"):
+        with pytest.raises(TypeError, match="a time in seconds"):
             await with_timeout(wrong, double, 1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="async function and its arguments, got 5"):
+        await with_timeout(1, 5)  # type: ignore[arg-type]

@@ -320,3 +320,15 @@ async def test_nothing_is_kept_of_a_task_that_is_over() -> None:
         assert tracker.names() == ()
         assert [reference() for reference in references] == [None] * 3000
         assert len(tracker.exits) == 1024
+
+
+async def test_what_cannot_be_called_is_told_at_once_and_leaves_no_task() -> None:
+    async with TaskTracker() as tracker:
+        with pytest.raises(TypeError, match="async function and its arguments, got 5"):
+            tracker.spawn(5)  # type: ignore[arg-type]
+        coroutine = anyio.sleep(0)
+        with pytest.raises(TypeError, match="async function and its arguments, got <coroutine"):
+            tracker.spawn(coroutine)  # type: ignore[arg-type]
+        coroutine.close()
+        assert len(tracker) == 0
+    assert not tracker.exits

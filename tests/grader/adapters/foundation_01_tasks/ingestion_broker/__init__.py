@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from meridian.foundation import tasks
-from meridian.foundation.tasks import BrokerConfig, BrokerStats, Frame, HandlerStats, ShutdownReport
+from meridian.foundation.tasks import (
+    Broker,
+    BrokerConfig,
+    BrokerStats,
+    Frame,
+    HandlerStats,
+    ShutdownReport,
+)
 from meridian.foundation.tasks.broker_command import main
 from meridian.orbital.framing import (
     FrameDecoder,
@@ -27,11 +33,3 @@ __all__ = [
     "main",
     "read_frame",
 ]
-
-
-class Broker(tasks.Broker):
-    """Handlers are stopped by their name."""
-
-    def unsubscribe(self, name: str) -> None:  # type: ignore[override]
-        seen = next(seen for seen in self._handlers if seen.name == name)
-        super().unsubscribe(seen)
