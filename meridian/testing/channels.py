@@ -13,6 +13,7 @@ from random import Random
 import anyio
 import anyio.lowlevel
 
+from meridian.checks import checked_int
 from meridian.testing.channel_adapter import ChannelAdapter, Item
 from meridian.testing.channel_scenarios import (
     Action,
@@ -55,10 +56,9 @@ def check_channel(
 
     Raises `AssertionError` with the smallest schedule found that fails, what went wrong in it, the
     backend, and the seed to see it again; `TypeError` for a factory that makes no complete
-    `ChannelAdapter`; `ValueError` for `rounds` that is no int of at least 1.
+    `ChannelAdapter` and for `rounds` that is no int; `ValueError` for less than 1.
     """
-    if type(rounds) is not int or rounds < 1:
-        raise ValueError(f"Expected rounds of at least 1, got {rounds!r}")
+    rounds = checked_int("rounds", rounds, least=1)
     names = (backends,) if isinstance(backends, str) else tuple(backends)
     for backend in names:
         failure = _in_loop_of_its_own(backend, factory, rounds, seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import AsyncIterable
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import anyio
 import msgspec
 
+from meridian.checks import checked_seconds
 from meridian.foundation.channels.aggregator import (
     DuplicateSource,
     FeedKind,
@@ -57,11 +57,10 @@ async def feed_from_broker(
 
     A station that is silent for `idle_s` has its source closed, and all that it sent is processed;
     when it speaks again, it has a new source. Ids of sources are the smallest from 0 that are free
-    when they are opened. Raises what `frames` raises, `ValueError` for a time that is not above 0.
+    when they are opened. Raises what `frames` raises; `TypeError` or `ValueError` for a time that
+    is none, not above 0 or not finite.
     """
-    number = isinstance(idle_s, (int, float)) and not isinstance(idle_s, bool)
-    if not (number and math.isfinite(idle_s) and idle_s > 0):
-        raise ValueError(f"Expected idle_s above 0 s, got {idle_s!r}")
+    idle_s = checked_seconds("idle_s", idle_s, positive=True, finite=True)
     feed = _Feed(aggregator, idle_s)
     failure: Exception | None = None
     try:

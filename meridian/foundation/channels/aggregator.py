@@ -34,8 +34,6 @@ from meridian.foundation.channels.aggregator_records import (
 )
 from meridian.foundation.channels.aggregator_source import SourceHandle
 from meridian.foundation.channels.broadcast import BroadcastReceiver, BroadcastSender, broadcast
-from meridian.foundation.channels.errors import SendClosed
-from meridian.foundation.channels.mpsc import Receiver, Sender, channel
 from meridian.foundation.channels.router import DuplicateSource, UnknownSource
 from meridian.foundation.channels.watch import WatchReceiver, watch
 from meridian.foundation.tasks.cancel import CancellationToken
@@ -103,10 +101,7 @@ class TelemetryAggregator:
         self._processor = Processor(self._lanes, self._account, self._out, process, on_error, turn)
         self._token = CancellationToken()
         self._ran = False
-        # Its permits are the places of those that remove a source; nothing is ever sent.
-        self._places: tuple[Sender[None], Receiver[None]] = channel(
-            config.ctrl_capacity, name=f"{name}.control"
-        )
+        self._removals = anyio.Semaphore(config.ctrl_capacity)
 
     # -- its life --------------------------------------------------------------------------------
 
@@ -154,7 +149,7 @@ class TelemetryAggregator:
         self._token.cancel("the run has ended")
         self._lanes.discard_all()
         self._account.discarded += self._account.waiting  # the frame in hand is among them
-        for end in (*self._places, self._watch, self._out):
+        for end in (self._watch, self._out):
             end.close()
 
     def _report(self, elapsed_s: float) -> AggregatorReport:
@@ -196,8 +191,8 @@ class TelemetryAggregator:
 
         With `drain` that is none, unless the run ends first: all that it had accepted goes on to
         the processor. Without, what has not left its feed is thrown away; emergencies and frames
-        in the lane go on all the same. Being cancelled here does not take the removal back.
-        Raises `UnknownSource`.
+        in the lane go on all the same. The removal has begun when this first waits; being
+        cancelled there does not take it back. Raises `UnknownSource`.
         """
         if type(source_id) is not int:
             raise TypeError(f"Expected source_id as int, got {type(source_id).__name__}")
@@ -209,11 +204,8 @@ class TelemetryAggregator:
             self._account.discarded += self._lanes.discard(source)
             await anyio.lowlevel.checkpoint()
             return source.discarded
-        try:
-            with await self._places[0].reserve():
-                self._lanes.close(source)
-                await source.gone.wait()
-        except SendClosed:  # the run has ended
+        self._lanes.close(source)  # before anything waits: whatever happens, it is removed
+        async with self._removals:
             await source.gone.wait()
         return source.discarded
 

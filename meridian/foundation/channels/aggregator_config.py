@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
+
+from meridian.checks import checked_int, checked_seconds
 
 __all__ = ["AggregatorConfig"]
 
@@ -17,7 +18,8 @@ class AggregatorConfig:
     """
 
     ctrl_capacity: int = 8
-    """Removals of sources that may be draining at once; another waits for its turn."""
+    """Calls of `remove_source` that wait for a feed to drain at once; another waits for its turn to
+    wait, while its source, closed already, drains with the others."""
     feed_capacity: int = 32
     """Routine frames that each source may have waiting of its own, behind the routine lane."""
     emergency_capacity: int = 64
@@ -37,17 +39,8 @@ class AggregatorConfig:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if not each.name.endswith("_capacity") and each.name != "max_high_run":
-                continue
-            value = getattr(self, each.name)
-            if value is None and each.name == "max_high_run":
-                continue
-            if type(value) is not int:
-                raise TypeError(f"Expected {each.name} as int, got {type(value).__name__}")
-            if value < 1:
-                raise ValueError(f"Expected {each.name} of at least 1, got {value}")
-        deadline_s = self.shutdown_deadline_s
-        if not isinstance(deadline_s, (int, float)) or isinstance(deadline_s, bool):
-            raise TypeError(f"Expected shutdown_deadline_s in seconds, got {deadline_s!r}")
-        if not (math.isfinite(deadline_s) and deadline_s >= 0):
-            raise ValueError(f"Expected shutdown_deadline_s as finite seconds, got {deadline_s!r}")
+            if each.name.endswith("_capacity"):
+                checked_int(each.name, getattr(self, each.name), least=1)
+        if self.max_high_run is not None:
+            checked_int("max_high_run", self.max_high_run, least=1)
+        checked_seconds("shutdown_deadline_s", self.shutdown_deadline_s, finite=True)

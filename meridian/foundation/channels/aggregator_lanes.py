@@ -17,7 +17,7 @@ import anyio
 
 from meridian.foundation.channels.aggregator_config import AggregatorConfig
 from meridian.foundation.channels.aggregator_records import FeedKind, Frame, FramePriority
-from meridian.foundation.channels.belonging import LoopBound
+from meridian.foundation.channels.loop_bound import LoopBound
 from meridian.foundation.channels.mpsc import Receiver, Sender, channel
 from meridian.foundation.sync.errors import WrongThread
 from meridian.foundation.tasks.parking import Waiter

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from meridian.checks import checked_seconds
 from meridian.foundation.channels.buffer import Buffer
 from meridian.foundation.channels.errors import ChannelClosed, Empty, SendClosed, SendTimeout
-from meridian.foundation.channels.payload import checked_seconds
-from meridian.foundation.channels.records import Offer
+from meridian.foundation.channels.payload import Parts
+from meridian.foundation.channels.records import PendingSend
 
 if TYPE_CHECKING:
     from meridian.foundation.channels.sender import Sender
@@ -30,7 +31,7 @@ class Deadline:
     """How long a thread will wait, all together."""
 
     def __init__(self, timeout: float | None) -> None:
-        self.seconds = math.inf if timeout is None else checked_seconds(timeout)
+        self.seconds = math.inf if timeout is None else checked_seconds("timeout", timeout)
         self._end_s = time.monotonic() + self.seconds
 
     @property
@@ -73,26 +74,27 @@ class Sleeper:
 
 
 def send_from_thread(
-    buffer: Buffer[T], sender: Sender[T], part: T, weight: int, rest: T, until: Deadline
+    buffer: Buffer[T], sender: Sender[T], part: T, weight: int, parts: Parts[T], until: Deadline
 ) -> None:
-    """Have the loop put `part` in. `rest` is what is not in where that fails."""
+    """Have the loop put `part` in. The rest of `parts` is what is not in where that fails."""
     call = _Call(buffer)
-    offer = Offer(part, weight, call.sleeper)
+    rest, rest_weight = parts.rest, parts.weight
+    entry = PendingSend(part, weight, call.sleeper, rest_weight=rest_weight)
 
     def step() -> None:
         if sender.is_closed:
-            buffer.refuse(offer)
+            buffer.refuse(entry)
         else:
-            buffer.add_offer(offer)
+            buffer.add_pending(entry)
             buffer.admit()
 
     call.post(step)
-    if not call.served(lambda: buffer.withdraw(offer), until):
+    if not call.served(lambda: buffer.withdraw(entry), until):
         if until.left_s > 0:
             raise SendClosed(buffer.name, rest)  # the loop is over
-        buffer.from_anywhere(lambda: buffer.late(rest, weight, until.seconds))
+        buffer.from_anywhere(lambda: buffer.late(rest, rest_weight, until.seconds))
         raise SendTimeout(buffer.name, rest, until.seconds)
-    if offer.closed:
+    if entry.closed:
         raise SendClosed(buffer.name, rest)
 
 
@@ -104,9 +106,9 @@ def recv_from_thread(buffer: Buffer[T], until: Deadline) -> T:
 
     def step() -> None:
         if not (buffer.items or buffer.over):
-            removes[:] = [buffer.add_taker(lambda: call.post(step))]
+            removes[:] = [buffer.add_recv_waiter(lambda: call.post(step))]
         elif not call.sleeper.settle():  # gave up: another may want what lies there
-            buffer.takers.call_first()
+            buffer.recv_waiters.call_first()
         else:
             if buffer.items:
                 taken.append(buffer.take())
@@ -132,7 +134,7 @@ class _Call:
             raise RuntimeError(
                 f"Channel {buffer.name} has not met its loop yet: make it, or first use it, there"
             )
-        if buffer.home == threading.get_ident():
+        if buffer.loop_thread == threading.get_ident():
             raise RuntimeError(f"The loop of {buffer.name} would wait for itself: use await")
         self.sleeper = Sleeper()
         self._buffer = buffer

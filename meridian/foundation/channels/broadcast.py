@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Generic, NoReturn, TypeVar
 
+from meridian.checks import checked_int
 from meridian.clock import Clock
-from meridian.foundation.channels.ending import warn_unclosed
+from meridian.foundation.channels.capacity import checked_capacity
+from meridian.foundation.channels.closing import warn_unclosed
 from meridian.foundation.channels.errors import ChannelClosed, Empty, Lagged, SendClosed
 from meridian.foundation.channels.payload import freeze
 from meridian.foundation.channels.policies import DropCounter
@@ -36,8 +38,7 @@ def broadcast(
     is what the log of lagging subscribers goes by. Raises `ValueError` for a capacity that is no
     int of at least 1.
     """
-    if type(capacity) is not int or capacity < 1:
-        raise ValueError(f"Expected a capacity of at least 1, got {capacity!r}")
+    capacity = checked_capacity(capacity)
     return BroadcastSender(Ring(capacity, name), freezes=freeze, clock=clock)
 
 
@@ -115,7 +116,7 @@ class BroadcastSender(Generic[T]):
     @property
     def subscribers(self) -> int:
         """Subscribers that are neither closed nor collected."""
-        return self._ring.subscribers - len(self._ring.orphans)
+        return self._ring.subscribers - len(self._ring.collected)
 
     def statistics(self) -> BroadcastStats:
         return self._ring.statistics()
@@ -191,10 +192,11 @@ class BroadcastReceiver(Generic[T]):
     async def recv_many(self, limit: int = 256) -> list[T]:
         """At least one item and at most `limit`, oldest first; none only at the end.
 
-        Raises `Lagged` as `recv` does; `ValueError` for a limit that is no int of at least 1.
+        Raises `Lagged` as `recv` does; `TypeError` or `ValueError` for a limit that is no int of
+        at least 1.
         """
         if type(limit) is not int or limit < 1:
-            raise ValueError(f"Expected a limit of at least 1, got {limit!r}")
+            limit = checked_int("limit", limit, least=1)
         ring = self._ring
         if ring.thread != _here():
             ring.enter()
@@ -343,7 +345,7 @@ class BroadcastReceiver(Generic[T]):
 
     def __del__(self) -> None:
         if self._open:
-            self._ring.orphans.append((self._cursor, self._lost))
+            self._ring.collected.append((self._cursor, self._lost))
 
     def __repr__(self) -> str:
         state = "open" if self._open and not self._ring.closed else "closed"

@@ -13,9 +13,10 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from meridian.foundation.channels.capacity import checked_capacity
+from meridian.foundation.channels.composed_receiver import ComposedReceiver, add_to_all
 from meridian.foundation.channels.mpsc import ChannelStats, Receiver, Sender, channel
 from meridian.foundation.channels.tagged import ArchivedReplay, FrameSource, LiveUplink, TaggedFrame
-from meridian.foundation.channels.taking import TakingReceiver, add_to_all
 from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready, Selectable
 
 __all__ = [
@@ -47,7 +48,7 @@ def merge(*receivers: Mergeable[T], name: str = "merge") -> MergedReceiver[T]:
     return MergedReceiver(receivers, name)
 
 
-class MergedReceiver(TakingReceiver[T]):
+class MergedReceiver(ComposedReceiver[T]):
     """Several receivers as one. A branch of `select`.
 
     Those that have something are served in turn, one item each: of n, none waits for more than
@@ -98,8 +99,8 @@ def priority_channel(
     after so many urgent items in a row while routine ones lay ready, one of those is taken.
     Raises `ValueError` for a capacity or a run that is no int of at least 1.
     """
-    if max_high_run is not None and (type(max_high_run) is not int or max_high_run < 1):
-        raise ValueError(f"Expected max_high_run of at least 1 or None, got {max_high_run!r}")
+    if max_high_run is not None:
+        max_high_run = checked_capacity(max_high_run, "max_high_run")
     name = name or "priority"
     urgent: tuple[Sender[T], Receiver[T]] = channel(high, name=f"{name}.high")
     routine: tuple[Sender[T], Receiver[T]] = channel(low, name=f"{name}.low")
@@ -174,7 +175,7 @@ class PrioritySender(Generic[T]):
         return f"<PrioritySender {self._high!r}, {self._low!r}>"
 
 
-class PriorityReceiver(TakingReceiver[T]):
+class PriorityReceiver(ComposedReceiver[T]):
     """The end that items come out at, urgent ones first. A branch of `select`."""
 
     def __init__(self, high: Receiver[T], low: Receiver[T], max_high_run: int | None) -> None:

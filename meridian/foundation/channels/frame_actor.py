@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar, assert_never
 
 from meridian.foundation.channels.actor import Actor, ActorHandle
+from meridian.foundation.channels.capacity import checked_capacity
 from meridian.foundation.channels.oneshot import OneSender
 from meridian.foundation.tasks.tracker import TaskTracker
 
@@ -51,8 +52,7 @@ class Aggregator(Actor[_Message[T]]):
     """
 
     def __init__(self, *, capacity: int, max_buffer: int) -> None:
-        if type(max_buffer) is not int or max_buffer < 1:
-            raise ValueError(f"Expected max_buffer of at least 1, got {max_buffer!r}")
+        max_buffer = checked_capacity(max_buffer, "max_buffer")
         super().__init__(capacity=capacity)
         self._frames: deque[T] = deque()
         self._max_buffer = max_buffer

@@ -15,8 +15,9 @@ from typing import TypeAlias
 import anyio
 from anyio.lowlevel import checkpoint
 
-from meridian.foundation.channels.belonging import LoopBound
+from meridian.foundation.channels.capacity import checked_capacity
 from meridian.foundation.channels.errors import SendClosed
+from meridian.foundation.channels.loop_bound import LoopBound
 from meridian.foundation.sync.cmdqueue import (
     Command,
     CommandQueue,
@@ -66,8 +67,7 @@ class CommandIngress(LoopBound):
         """Raises `TypeError` for what is no queue, `ValueError` for a capacity below 1."""
         if not isinstance(queue, CommandQueue):
             raise TypeError(f"Expected a CommandQueue, got {type(queue).__name__}")
-        if type(capacity) is not int or capacity < 1:
-            raise ValueError(f"Expected a capacity of at least 1, got {capacity!r}")
+        capacity = checked_capacity(capacity)
         super().__init__()
         self.name = "command ingress"
         self.capacity = capacity

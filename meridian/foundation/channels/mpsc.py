@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from meridian.foundation.channels.buffer import Buffer
+from meridian.foundation.channels.capacity import checked_capacity
 from meridian.foundation.channels.permits import Permit
 from meridian.foundation.channels.receiver import Receiver
 from meridian.foundation.channels.records import ChannelStats
@@ -40,8 +41,7 @@ def channel(
     Raises `ValueError` for a capacity that is no int of at least 1, and for `split` without
     `weigh`; `TypeError` for a `weigh` or `split` that cannot be called.
     """
-    if type(capacity) is not int or capacity < 1:
-        raise ValueError(f"Expected a capacity of at least 1, got {capacity!r}")
+    capacity = checked_capacity(capacity)
     for what, function in (("weigh", weigh), ("split", split)):
         if function is not None and not callable(function):
             raise TypeError(f"Expected {what} to be a function, got {function!r}")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from meridian.foundation.channels.belonging import LoopBound
 from meridian.foundation.channels.errors import (
     AlreadySent,
     ChannelClosed,
@@ -15,6 +14,7 @@ from meridian.foundation.channels.errors import (
     ReplyDropped,
     SendClosed,
 )
+from meridian.foundation.channels.loop_bound import LoopBound
 from meridian.foundation.tasks.parking import Waiter, Waiters
 from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready
 

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterator, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from meridian.checks import checked_int
+
 if TYPE_CHECKING:
     from meridian.foundation.channels.buffer import Buffer
 
-__all__ = ["Parts", "checked_seconds", "freeze", "rows", "split_rows", "weigh_checked"]
+__all__ = ["Parts", "freeze", "rows", "split_rows", "weigh_checked"]
 
 T = TypeVar("T")
 
@@ -29,11 +31,9 @@ def weigh_checked(weigh: Callable[[T], int] | None, item: T) -> int:
     if weigh is None:
         return 1
     weight = weigh(item)
-    if isinstance(weight, bool) or not hasattr(weight, "__index__"):
-        raise TypeError(f"Expected weigh to return an int, got {weight!r}")
-    if weight < 0:
-        raise ValueError(f"Expected weigh to return at least 0, got {weight!r}")
-    return weight.__index__()
+    if type(weight) is int and weight >= 0:
+        return weight
+    return checked_int("a weight from weigh", weight)
 
 
 def freeze(item: object) -> bool:
@@ -90,12 +90,3 @@ def never_fits(buffer: Buffer[T], weight: int) -> ValueError:
         f"An item of weight {weight} never fits into channel {buffer.name} of {buffer.capacity}: "
         "send it in parts, or give the channel a split for `send`"
     )
-
-
-def checked_seconds(seconds: float) -> float:
-    """`seconds`. Raises `TypeError` for what is no number, `ValueError` for NaN or less than 0."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"Expected a time in seconds, got {seconds!r}")
-    if not seconds >= 0:
-        raise ValueError(f"Expected a time of at least 0 s, got {seconds!r}")
-    return seconds

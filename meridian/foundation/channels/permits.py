@@ -46,18 +46,18 @@ class Permit(Generic[T]):
             )
         self._open = False
         if not buffer.receiving:
-            buffer.free(self.weight)
+            buffer.release(self.weight)
             raise buffer.refused(item, weight)
-        buffer.kept -= self.weight
+        buffer.reserved -= self.weight
         buffer.put(item, weight)
-        buffer.free(0)
+        buffer.release(0)
 
     def close(self) -> None:
         """Give the room back. Closing twice, or after `send`, is harmless."""
         if self._open:
             self._buffer.enter()
             self._open = False
-            self._buffer.free(self.weight)
+            self._buffer.release(self.weight)
 
     def __enter__(self) -> Permit[T]:
         return self
@@ -73,7 +73,7 @@ class Permit(Generic[T]):
     def __del__(self) -> None:
         if self._open:
             self._open = False
-            self._buffer.abandoned(functools.partial(self._buffer.free, self.weight))
+            self._buffer.abandoned(functools.partial(self._buffer.release, self.weight))
 
     def __repr__(self) -> str:
         state = f"for {self.weight}" if self._open else "used"

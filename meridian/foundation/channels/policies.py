@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from meridian.checks import checked_int, checked_seconds
 from meridian.clock import Clock, SystemClock
 from meridian.foundation.channels.errors import Full
 
@@ -45,12 +46,10 @@ class DropCounter:
     ) -> None:
         """Log `event` with `name`, with the number since the last line as `field`, and `total`.
 
-        Raises `ValueError` for an interval that is negative or not finite.
+        Raises `TypeError` or `ValueError` for an interval that is no finite time.
         """
-        if not (math.isfinite(interval_s) and interval_s >= 0):
-            raise ValueError(f"Expected a finite interval of at least 0 s, got {interval_s!r}")
         self.name = name
-        self.interval_s = interval_s
+        self.interval_s = checked_seconds("interval_s", interval_s, finite=True)
         self.total = 0
         self.untold = 0
         self._clock = clock or SystemClock()
@@ -59,9 +58,9 @@ class DropCounter:
         self._told_at_s = -math.inf
 
     def add(self, count: int = 1) -> None:
-        """Count so many more. Raises `ValueError` for what is no int of at least 0."""
+        """Count so many more. Raises `TypeError` or `ValueError` for what is no int >= 0."""
         if type(count) is not int or count < 0:
-            raise ValueError(f"Expected a count of at least 0, got {count!r}")
+            count = checked_int("count", count)
         self.total += count
         self.untold += count
         self.flush()

@@ -9,9 +9,10 @@ from typing import Generic, TypeVar
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from meridian.checks import checked_int
 from meridian.foundation.channels.blocking import Deadline, recv_from_thread
 from meridian.foundation.channels.buffer import Buffer
-from meridian.foundation.channels.ending import warn_unclosed
+from meridian.foundation.channels.closing import warn_unclosed
 from meridian.foundation.channels.errors import ChannelClosed, Empty
 from meridian.foundation.channels.records import ChannelStats
 from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready
@@ -36,7 +37,7 @@ class Receiver(Generic[T]):
     async def recv(self) -> T:
         """The oldest item. Cancelled, it has taken none. Raises `ChannelClosed` at the end."""
         buffer = self._buffer
-        if buffer.taker == _here() and buffer.items:
+        if buffer.recv_thread == _here() and buffer.items:
             budget = buffer.budget
             if (left := budget.left) > 1:
                 budget.left = left - 1
@@ -54,9 +55,12 @@ class Receiver(Generic[T]):
         return buffer.take()
 
     async def recv_many(self, limit: int = 256) -> list[T]:
-        """At least one item and at most `limit`, oldest first; none only at the end."""
+        """At least one item and at most `limit`, oldest first; none only at the end.
+
+        Raises `TypeError` or `ValueError` for a limit that is no int of at least 1.
+        """
         if type(limit) is not int or limit < 1:
-            raise ValueError(f"Expected a limit of at least 1, got {limit!r}")
+            limit = checked_int("limit", limit, least=1)
         return self._buffer.take_many(limit) if await self._ready() else []
 
     def blocking_recv(self, timeout: float | None = None) -> T:
@@ -73,7 +77,7 @@ class Receiver(Generic[T]):
 
     async def __anext__(self) -> T:
         buffer = self._buffer
-        if buffer.taker == _here() and buffer.items:
+        if buffer.recv_thread == _here() and buffer.items:
             budget = buffer.budget
             if (left := budget.left) > 1:
                 budget.left = left - 1
@@ -153,7 +157,7 @@ class Receiver(Generic[T]):
     def add_waiter(self, wake: Callable[[], object]) -> Callable[[], None]:
         buffer = self._buffer
         buffer.enter_loop()
-        remove = buffer.add_taker(wake)
+        remove = buffer.add_recv_waiter(wake)
         if buffer.items or buffer.over:
             wake()
         return remove

@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from meridian.foundation.channels.home import Home
 from meridian.foundation.channels.policies import DropCounter
+from meridian.foundation.channels.shared_state import SharedState
 
 __all__ = ["BroadcastStats", "Ring"]
 
@@ -30,7 +30,7 @@ class BroadcastStats(msgspec.Struct, frozen=True, kw_only=True):
     subscribers: int
 
 
-class Ring(Home, Generic[T]):
+class Ring(SharedState, Generic[T]):
     """Positions count up from 0 and never turn; position p lies in slot ``p % capacity``.
 
     ``tail <= every position held < head``. `standing` says how many subscribers stand at each
@@ -47,14 +47,14 @@ class Ring(Home, Generic[T]):
         self.subscribers = 0
         self.numbered = 0  # subscribers so far, for their names
         self.unseen = 0  # sent to nobody
-        self.orphans: deque[tuple[int, DropCounter]] = deque()  # collected without being closed
+        self.collected: deque[tuple[int, DropCounter]] = deque()  # collected without being closed
 
     # -- going in --------------------------------------------------------------------------------
 
     def put(self, item: T) -> int:
         """Append `item`; how many subscribers there are for it."""
-        if self.orphans:
-            self.bury()
+        if self.collected:
+            self.reap()
         if not self.subscribers:
             self.unseen += 1
             return 0
@@ -73,8 +73,8 @@ class Ring(Home, Generic[T]):
 
     def put_many(self, items: list[T]) -> int:
         """Append all; how many subscribers there are for them."""
-        if self.orphans:
-            self.bury()
+        if self.collected:
+            self.reap()
         if not self.subscribers:
             self.unseen += len(items)
             return 0
@@ -138,7 +138,7 @@ class Ring(Home, Generic[T]):
 
     def join(self) -> int:
         """One subscriber more; the position it starts at."""
-        self.bury()
+        self.reap()
         self.subscribers += 1
         self.standing[self.head] = self.standing.get(self.head, 0) + 1
         return self.head
@@ -148,20 +148,20 @@ class Ring(Home, Generic[T]):
         self.subscribers -= 1
         self._leave(max(position, self.tail))
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """Forget subscribers that nobody has any more.
 
         Collection may strike between any two steps, and in any thread: it only leaves a note.
         """
-        while self.orphans:
-            position, lost = self.orphans.popleft()
+        while self.collected:
+            position, lost = self.collected.popleft()
             if position < self.tail:
                 lost.add(self.tail - position)
             lost.close()
             self.part(position)
 
     def end(self) -> None:
-        self.bury()
+        self.reap()
         super().end()
 
     # -- what it is ------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class Ring(Home, Generic[T]):
         return BroadcastStats(
             sent=self.sent,
             held=self.head - self.tail,
-            subscribers=self.subscribers - len(self.orphans),
+            subscribers=self.subscribers - len(self.collected),
         )
 
     def __repr__(self) -> str:

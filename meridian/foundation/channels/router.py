@@ -3,6 +3,11 @@
 Each task carries the frames of its feed, tagged, to one internal channel; a pump carries them on.
 The control messages have a task of their own, so a downstream that stands still does not keep a
 feed from being removed. For a fixed set of feeds `merge` does with less.
+
+There is no priority here. The internal channel is one FIFO queue for all feeds, so an urgent frame
+waits behind all that came before it (head-of-line blocking): up to `internal_capacity` frames, 512
+by default, and what `out` holds. Frames of two urgencies need a lane for each, up to the moment
+of choice: `priority_channel` for two, `TelemetryAggregator` for many sources.
 """
 
 from __future__ import annotations

@@ -10,13 +10,14 @@ from typing import Any, Final, Generic, TypeVar
 
 import anyio
 
+from meridian.checks import checked_int, checked_seconds
 from meridian.foundation.channels.blocking import Deadline, send_from_thread
 from meridian.foundation.channels.buffer import Buffer
-from meridian.foundation.channels.ending import warn_unclosed
+from meridian.foundation.channels.closing import warn_unclosed
 from meridian.foundation.channels.errors import Full, SendClosed
-from meridian.foundation.channels.payload import Parts, checked_seconds, never_fits, weigh_checked
+from meridian.foundation.channels.payload import Parts, never_fits, weigh_checked
 from meridian.foundation.channels.permits import Permit
-from meridian.foundation.channels.records import ChannelStats, Offer
+from meridian.foundation.channels.records import ChannelStats, PendingSend
 from meridian.foundation.tasks.parking import Waiter
 
 __all__ = ["Sender"]
@@ -80,12 +81,12 @@ class Sender(Generic[T]):
             raise buffer.refused(item, weight)
         if not buffer.admits(weight):
             buffer.rejected += weight
-            raise Full(buffer.name, item, buffer.used + buffer.kept, buffer.capacity)
+            raise Full(buffer.name, item, buffer.used + buffer.reserved, buffer.capacity)
         buffer.put(item, weight)
 
     async def send_timeout(self, item: T, seconds: float) -> None:
         """`send`, but raises `SendTimeout`, with what is not in, after waiting for `seconds`."""
-        checked_seconds(seconds)
+        seconds = checked_seconds("a time", seconds)
         buffer = self._buffer
         await buffer.begin()
         if self._open and buffer.put_plain(item):
@@ -93,7 +94,7 @@ class Sender(Generic[T]):
         parts = Parts(buffer, item, self._split)
         with anyio.move_on_after(seconds):
             for part, weight in parts:
-                await self._put_part(part, weight, parts.rest)
+                await self._put_part(part, weight, parts.rest, parts.weight)
             return
         raise buffer.late(parts.rest, parts.weight, seconds)
 
@@ -108,7 +109,7 @@ class Sender(Generic[T]):
         pending = iter(items)
         while True:
             await buffer.begin()
-            if buffer.weigh is None and not buffer.offers and not self.is_closed:
+            if buffer.weigh is None and not buffer.pending and not self.is_closed:
                 chunk: list[T] = []
                 try:
                     chunk.extend(itertools.islice(pending, buffer.room))
@@ -135,26 +136,26 @@ class Sender(Generic[T]):
         until = Deadline(timeout)
         parts = Parts(self._buffer, item, self._split)
         for part, weight in parts:
-            send_from_thread(self._buffer, self, part, weight, parts.rest, until)
+            send_from_thread(self._buffer, self, part, weight, parts, until)
 
     async def reserve(self, weight: int = 1) -> Permit[T]:
         """Room that is kept for one item, in turn with those that wait to send.
 
-        Raises `SendClosed`, and `ValueError` for a weight that is no int from 1 to the capacity.
+        Raises `SendClosed`; `TypeError` or `ValueError` for a weight that is no int from 1 to the
+        capacity.
         """
         buffer = self._buffer
-        if type(weight) is not int or not 1 <= weight <= buffer.capacity:
-            raise ValueError(f"Expected a weight from 1 to {buffer.capacity}, got {weight!r}")
+        weight = checked_int("weight", weight, least=1, most=buffer.capacity)
         await buffer.begin()
         if self.is_closed:
             raise SendClosed(buffer.name)
         if not buffer.admits(weight):
-            offer: Offer[T] = Offer(None, weight, Waiter(), keeps=True)
-            await buffer.wait_for_room(offer)
-            if offer.closed:
+            entry: PendingSend[T] = PendingSend(None, weight, Waiter(), reserves=True)
+            await buffer.wait_for_room(entry)
+            if entry.closed:
                 raise SendClosed(buffer.name)
         else:
-            buffer.keep(weight)
+            buffer.reserve(weight)
         return Permit(buffer, weight)
 
     # -- its end ---------------------------------------------------------------------------------
@@ -231,21 +232,21 @@ class Sender(Generic[T]):
         """Put `item` in, in parts where it has to be, as soon as there is room."""
         buffer = self._buffer
         if buffer.weigh is None:
-            await self._put_part(item, 1, item)
+            await self._put_part(item, 1, item, 1)
         else:
             parts = Parts(buffer, item, self._split)
             for part, weight in parts:
-                await self._put_part(part, weight, parts.rest)
+                await self._put_part(part, weight, parts.rest, parts.weight)
 
-    async def _put_part(self, part: T, weight: int, rest: T) -> None:
-        """`rest` is what is not in where that fails."""
+    async def _put_part(self, part: T, weight: int, rest: T, rest_weight: int) -> None:
+        """`rest` is what is not in where that fails, `part` included."""
         buffer = self._buffer
         if self.is_closed:
-            raise buffer.refused(rest, weight)
+            raise buffer.refused(rest, rest_weight)
         if buffer.admits(weight):
             buffer.put(part, weight)
             return
-        offer = Offer(part, weight, Waiter())
-        await buffer.wait_for_room(offer)
-        if offer.closed:
+        entry = PendingSend(part, weight, Waiter(), rest_weight=rest_weight)
+        await buffer.wait_for_room(entry)
+        if entry.closed:
             raise SendClosed(buffer.name, rest)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from meridian.errors import MeridianError
 from meridian.foundation.channels import _kernels
 from meridian.foundation.channels._kernels import CORRUPT, pop_records, push_records
+from meridian.foundation.channels.capacity import checked_capacity
 from meridian.foundation.channels.spsc_memory import RingMemory, RingMismatch
 from meridian.foundation.sync.atomics import Order, compare_exchange, load
 from meridian.foundation.sync.errors import WrongThread
@@ -84,8 +85,7 @@ class SpscRing:
     def __init__(
         self, dtype: npt.DTypeLike, capacity: int, *, shared_memory: str | None = None
     ) -> None:
-        if type(capacity) is not int or capacity < 1:
-            raise ValueError(f"Expected a capacity of at least 1, got {capacity!r}")
+        capacity = checked_capacity(capacity)
         if not (shared_memory is None or (isinstance(shared_memory, str) and shared_memory)):
             raise ValueError(f"Expected a name for the shared memory, got {shared_memory!r}")
         self.dtype = np.dtype(dtype)

@@ -15,10 +15,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from meridian.foundation.channels.ending import warn_unclosed
+from meridian.foundation.channels.closing import warn_unclosed
 from meridian.foundation.channels.errors import ChannelClosed, SendClosed
-from meridian.foundation.channels.home import Home
 from meridian.foundation.channels.payload import freeze
+from meridian.foundation.channels.shared_state import SharedState
 from meridian.foundation.tasks.readiness import CLOSED, PENDING, Closed, Pending, Ready
 
 __all__ = ["WatchReceiver", "WatchSender", "WatchStats", "watch"]
@@ -53,7 +53,7 @@ class _Current(NamedTuple, Generic[T]):
     version: int
 
 
-class _Shared(Home, Generic[T]):
+class _Shared(SharedState, Generic[T]):
     def __init__(self, initial: T, name: str | None, *, freezes: bool) -> None:
         super().__init__("watch", name)
         self.freezes = freezes

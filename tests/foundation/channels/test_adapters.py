@@ -197,8 +197,9 @@ async def test_ids_that_are_taken_are_left_alone_and_errors_come_through() -> No
         assert rig.aggregator.sources() == ()
         rig.aggregator.request_shutdown()
     assert [frame.source_id for frame in rig.frames] == [1]
-    for idle_s in (0, -1, float("nan"), True, "1"):
-        with pytest.raises(ValueError, match="idle_s"):
+    for idle_s in (0, -1, float("nan"), float("inf"), True, None):
+        error = ValueError if type(idle_s) in (int, float) else TypeError
+        with pytest.raises(error, match="idle_s"):
             await feed_from_broker(frames(), rig.aggregator, idle_s=idle_s)  # type: ignore[arg-type]
 
 

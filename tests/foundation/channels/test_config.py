@@ -28,13 +28,14 @@ def test_it_is_replaced_and_never_changed() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.0, "65536", None])
 def test_a_size_is_a_number_of_bytes(size: object) -> None:
-    with pytest.raises(ValueError, match="max_frame_size"):
+    with pytest.raises(ValueError if type(size) is int else TypeError, match="max_frame_size"):
         ControlPlaneConfig(max_frame_size=size)
 
 
-@pytest.mark.parametrize("timeout_s", [0, -1.0, True, math.nan, math.inf, "600", None])
+@pytest.mark.parametrize("timeout_s", [0, -1.0, True, math.nan, math.inf, "ten", None])
 def test_a_timeout_is_a_time(timeout_s: object) -> None:
-    with pytest.raises(ValueError, match="session_timeout_s"):
+    error = ValueError if type(timeout_s) in (int, float) else TypeError
+    with pytest.raises(error, match="session_timeout_s"):
         ControlPlaneConfig(session_timeout_s=timeout_s)
 
 

@@ -349,4 +349,4 @@ async def test_ends_that_are_collected_anywhere_at_any_moment_do_no_harm(seed: i
         thread.join()
     assert [[i for who, i in got if who == k] for k in range(4)] == [list(range(250))] * 4
     assert rx.statistics().max_used <= 3
-    assert rx._buffer.kept == rx._buffer.senders == 0
+    assert rx._buffer.reserved == rx._buffer.senders == 0

@@ -292,7 +292,7 @@ async def test_send_timeout_gives_the_item_back() -> None:
             assert await rx.recv() == 0
         assert await rx.recv() == 2
         for wrong in (-1, float("nan")):
-            with pytest.raises(ValueError, match="Expected a time of at least 0 s"):
+            with pytest.raises(ValueError, match="Expected a time >= 0 s"):
                 await tx.send_timeout(3, wrong)
         for bad in (True, "1", None):
             with pytest.raises(TypeError, match="Expected a time in seconds"):
@@ -440,7 +440,7 @@ async def test_select_over_receivers_loses_nothing() -> None:
                         break
                     got[i].append(n)
     assert all(got[i] == list(range(150)) for i in range(4))
-    assert all(len(rx._buffer.takers) == 0 for _, rx in ends), "no waiter is left behind"
+    assert all(len(rx._buffer.recv_waiters) == 0 for _, rx in ends), "no waiter is left behind"
     for _, rx in ends:
         rx.close()
 
@@ -523,7 +523,7 @@ async def test_what_it_shows() -> None:
 
 def test_what_is_no_channel_is_refused() -> None:
     for capacity in (0, -1, True, 1.0, "1", None):
-        with pytest.raises(ValueError, match="Expected a capacity of at least 1, got"):
+        with pytest.raises(ValueError, match=r"Expected capacity (>= 1, got|as an int, got)"):
             channel(capacity)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Expected weigh to be a function, got 3"):
         channel(1, weigh=3)  # type: ignore[arg-type]
@@ -538,7 +538,8 @@ async def test_limits_of_a_batch_are_checked() -> None:
     tx, rx = channel(1)
     async with tx, rx:
         for limit in (0, -1, True, 1.0):
-            with pytest.raises(ValueError, match="Expected a limit of at least 1"):
+            error = ValueError if type(limit) is int else TypeError
+            with pytest.raises(error, match="Expected limit"):
                 await rx.recv_many(limit)  # type: ignore[arg-type]
         with pytest.raises(TypeError):
             await tx.send_many(3)  # type: ignore[arg-type]

@@ -161,9 +161,9 @@ async def test_what_never_fits_is_refused() -> None:
 async def test_a_weigher_that_weighs_wrong_is_told(weight: object, error: type[Exception]) -> None:
     tx, rx = channel(4, weigh=lambda _: weight)  # type: ignore[arg-type,return-value]
     async with tx, rx:
-        with pytest.raises(error, match="Expected weigh to return"):
+        with pytest.raises(error, match="Expected a weight from weigh"):
             await tx.send(0)
-        with pytest.raises(error, match="Expected weigh to return"):
+        with pytest.raises(error, match="Expected a weight from weigh"):
             tx.try_send(0)
         assert len(rx) == 0
 

@@ -169,7 +169,7 @@ async def test_a_cancelled_reservation_keeps_nothing() -> None:
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     assert await rx.recv() == 0
-    assert rx._buffer.kept == rx.waiting_senders == 0
+    assert rx._buffer.reserved == rx.waiting_senders == 0
 
 
 async def test_a_permit_may_be_for_more_than_one() -> None:
@@ -182,5 +182,6 @@ async def test_a_permit_may_be_for_more_than_one() -> None:
         tx.try_send("45")
         assert await rx.recv_many() == ["123", "45"]
         for weight in (0, 6, True, 1.5):
-            with pytest.raises(ValueError, match="Expected a weight from 1 to 5"):
+            error = ValueError if type(weight) is int else TypeError
+            with pytest.raises(error, match="Expected weight"):
                 await tx.reserve(weight)  # type: ignore[arg-type]

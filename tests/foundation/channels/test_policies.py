@@ -89,7 +89,7 @@ def test_the_first_loss_is_told_at_once_and_the_last_on_close() -> None:
 @pytest.mark.parametrize("count", [-1, True, 1.0, "1", None])
 def test_only_counts_are_counted(count: object) -> None:
     counter = DropCounter("edge")
-    with pytest.raises(ValueError, match="count of at least 0"):
+    with pytest.raises(ValueError if count == -1 else TypeError, match="Expected count"):
         counter.add(count)
     assert counter.total == 0
 

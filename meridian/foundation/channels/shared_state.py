@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from meridian.foundation.channels.belonging import LoopBound
+from meridian.foundation.channels.loop_bound import LoopBound
 from meridian.foundation.channels.registry import enlist
 from meridian.foundation.sync.errors import WrongThread
 from meridian.foundation.tasks.parking import Waiter, Waiters
 
-__all__ = ["Home"]
+__all__ = ["SharedState"]
 
 
-class Home(LoopBound):
+class SharedState(LoopBound):
     """A channel whose every change is news to all who wait. Listed in the registry by its name.
 
-    Ask ``home.thread != get_ident()`` before anything is changed, and `enter` where that is so.
+    Ask ``state.thread != get_ident()`` before anything is changed, and `enter` where that is so.
     """
 
     def __init__(self, kind: str, name: str | None) -> None:

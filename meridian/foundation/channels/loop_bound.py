@@ -24,14 +24,14 @@ class LoopBound:
     `thread` is 0 before, and -1 for ever in a process that was forked: no loop runs on in one.
     """
 
-    __slots__ = ("__weakref__", "budget", "home", "loop", "name", "post", "thread")
+    __slots__ = ("__weakref__", "budget", "loop", "loop_thread", "name", "post", "thread")
 
     def __init__(self) -> None:
         self.name = ""
         self.thread = 0
         self.budget: Budget = current_budget()
         self.loop: object = None
-        self.home = 0  # the thread of the loop
+        self.loop_thread = 0  # the thread of the loop
         self.post: Callable[[Callable[[], object]], bool] | None = None
         self._meet_loop()
         _all.add(self)
@@ -67,11 +67,11 @@ class LoopBound:
         self.loop = _loop()
         if self.loop is not None:
             self.post = loop_here()
-            self.home = _here()
+            self.loop_thread = _here()
 
     def from_anywhere(self, step: Callable[[], object]) -> None:
         """Take a step that needs no answer: in the loop, where this is another thread."""
-        if self.post is None or self.home == _here():
+        if self.post is None or self.loop_thread == _here():
             step()
         elif self.thread >= 0:
             self.post(step)
@@ -81,7 +81,7 @@ class LoopBound:
 
         Those who wait are called by the loop itself, which may be in the middle of something.
         """
-        elsewhere = self.home != _here()
+        elsewhere = self.loop_thread != _here()
         if self.post is not None and self.thread >= 0 and (elsewhere or self.is_awaited):
             self.post(step)
         else:

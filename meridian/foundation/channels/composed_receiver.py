@@ -9,17 +9,18 @@ from typing import Any, Generic, TypeVar
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from meridian.checks import checked_int
 from meridian.foundation.channels.errors import ChannelClosed, Empty
 from meridian.foundation.tasks.parking import Waiter, current_budget
 from meridian.foundation.tasks.readiness import CLOSED, Closed, Pending, Ready, Selectable
 
-__all__ = ["TakingReceiver", "add_to_all"]
+__all__ = ["ComposedReceiver", "add_to_all"]
 
 T = TypeVar("T")
-Self = TypeVar("Self", bound="TakingReceiver[Any]")
+Self = TypeVar("Self", bound="ComposedReceiver[Any]")
 
 
-class TakingReceiver(ABC, Generic[T]):
+class ComposedReceiver(ABC, Generic[T]):
     """For receivers that are made of others: nothing is buffered in between, so nothing is lost.
 
     What asking raises, after some items of a `recv_many` were taken already, is raised by the next
@@ -88,10 +89,11 @@ class TakingReceiver(ABC, Generic[T]):
     async def recv_many(self, limit: int = 256) -> list[T]:
         """At least one item and at most `limit`; none only at the end.
 
-        Raises `ValueError` for a limit that is no int of at least 1, and what a source raises.
+        Raises `TypeError` or `ValueError` for a limit that is no int of at least 1, and what a
+        source raises.
         """
         if type(limit) is not int or limit < 1:
-            raise ValueError(f"Expected a limit of at least 1, got {limit!r}")
+            limit = checked_int("limit", limit, least=1)
         try:
             items = [await self.recv()]
         except ChannelClosed:
