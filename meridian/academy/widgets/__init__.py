@@ -30,7 +30,7 @@ from typing import Any
 
 # Loaded on first use: ipywidgets and anywidget cost a third of a second to import.
 _HOMES = {
-    "AskSequence": "tank",
+    "AskSequence": "ask_sequence",
     "BitFlipper": "storage_pages",
     "BroadcastRing": "broadcast_ring",
     "CancellationLab": "cancel_lab",
@@ -38,7 +38,7 @@ _HOMES = {
     "ExecutorStepper": "executor_stepper",
     "FanOutLag": "fanout_lag",
     "FetchBesideCommands": "loop_lab",
-    "ForgottenClone": "tank",
+    "ForgottenClone": "forgotten_clone",
     "HeadOfLine": "fanin_lab",
     "HeldLoop": "loop_lab",
     "JobScaling": "threads_lab",
@@ -56,7 +56,7 @@ _HOMES = {
     "RouterTable": "fanin_lab",
     "ScheduleStepper": "lock_graph",
     "SelectLab": "select_lab",
-    "SendOrTry": "tank",
+    "SendOrTry": "send_or_try",
     "ShardedScreen": "threads_lab",
     "Starvation": "fanin_lab",
     "StaticMixin": "base",

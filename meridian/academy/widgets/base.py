@@ -21,7 +21,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ipywidgets
@@ -46,9 +46,11 @@ __all__ = [
     "WARN",
     "PicturedBox",
     "StaticMixin",
+    "captioned",
     "escape",
     "picture",
     "show",
+    "stacked",
     "svg_document",
 ]
 
@@ -102,6 +104,17 @@ def picture(svg: str, alt: str) -> str:
         raise ValueError(f"Expected an SVG document that starts with <svg, got {svg[:40]!r}")
     data = base64.b64encode(svg.encode()).decode("ascii")
     return f'<img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}">'
+
+
+def stacked(pictures: Iterable[str]) -> str:
+    """HTML that shows SVG documents live, one below the other."""
+    return "".join(f"<div>{svg}</div>" for svg in pictures)
+
+
+def captioned(caption: str, pictures: Iterable[str], alt: str) -> str:
+    """HTML that shows SVG documents as images; `caption` is HTML, and may be empty."""
+    images = "<br>".join(picture(svg, alt) for svg in pictures)
+    return f"<p>{caption}</p>{images}" if caption else images
 
 
 class StaticMixin:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import ipywidgets
 
-from meridian.academy.widgets.base import PicturedBox
 from meridian.academy.widgets.page_regions import read_page_map
 from meridian.academy.widgets.page_svg import paint_page
+from meridian.academy.widgets.playground import Playground, Shown
 from meridian.database.storage import StorageError, verify
 
 __all__ = ["BitFlipper", "FlipOutcome"]
@@ -25,7 +25,7 @@ class FlipOutcome:
     message: str
 
 
-class BitFlipper(PicturedBox):
+class BitFlipper(Playground):
     """Two sliders choose a bit; the picture shows it and the verdict of `verify`.
 
     `page` is a sealed page and stays as it is; `page_id` the id it is read under.
@@ -39,13 +39,7 @@ class BitFlipper(PicturedBox):
         wide = ipywidgets.Layout(width="44rem")
         self.byte = ipywidgets.IntSlider(byte, 0, len(page) - 1, description="byte", layout=wide)
         self.bit = ipywidgets.IntSlider(5, 0, 7, description="bit")
-        self._view = ipywidgets.HTML()
-        super().__init__(
-            [self.byte, self.bit, self._view], draw=self.svg, alt="A page with one flipped bit"
-        )
-        for slider in (self.byte, self.bit):
-            slider.observe(self._refresh, "value")
-        self._refresh()
+        super().__init__([self.byte, self.bit], self._read)
 
     def flipped(self) -> bytearray:
         """The page with the chosen bit flipped."""
@@ -64,20 +58,19 @@ class BitFlipper(PicturedBox):
             error, message = type(refused).__name__, str(refused)
         return FlipOutcome(self.byte.value, self.bit.value, part, error, message)
 
-    def svg(self) -> str:
+    def _read(self) -> Shown:
         """The damaged page, the flipped byte ringed, the engine's words above it."""
         page, outcome = self.flipped(), self.outcome()
         words = f"{outcome.error}: {outcome.message}" if outcome.error else "the damage is unseen"
+        title = f"Bit {outcome.bit} of byte {outcome.byte:,} ({outcome.part})"
         at = outcome.byte - outcome.byte % 16
-        return paint_page(
+        svg = paint_page(
             read_page_map(page),
             bytes(page),
-            title=f"Bit {outcome.bit} of byte {outcome.byte:,} ({outcome.part})",
+            title=title,
             verdict=(not outcome.error, words),
             arrows=False,
             mark=outcome.byte,
             hex_range=(at, at + 16),
         )
-
-    def _refresh(self, _: object = None) -> None:
-        self._view.value = self.svg()
+        return Shown(f"{title}: {words}", (svg,), aloud=False)

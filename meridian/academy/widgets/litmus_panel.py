@@ -15,10 +15,9 @@ from meridian.academy.widgets.base import (
     MONO,
     MUTED,
     WARN,
-    PicturedBox,
-    picture,
     svg_document,
 )
+from meridian.academy.widgets.playground import Playground, Shown, choice
 from meridian.academy.widgets.store_buffer_model import outcomes
 from meridian.academy.widgets.svg_parts import BOLD, Hatch, rect, text
 from meridian.foundation.sync.atomics_orders import Order
@@ -132,7 +131,7 @@ def paint_litmus(run: LitmusRun) -> str:
     return svg_document(_WIDTH, y + 30, "".join(parts), title=run.said)
 
 
-class LitmusPanel(PicturedBox):
+class LitmusPanel(Playground):
     """Choose a litmus test and a memory order; the machine answers at once, with real threads.
 
     `rounds` is how many are wanted; on a busy machine a run ends after a second with those it has.
@@ -144,39 +143,15 @@ class LitmusPanel(PicturedBox):
         if type(rounds) is not int or rounds < 1:
             raise ValueError(f"Expected a number of rounds of at least 1, got {rounds!r}")
         self._rounds = rounds
-        self.test = ipywidgets.Dropdown(
-            options=_TESTS, value=test, description="test", layout=ipywidgets.Layout(width="27rem")
-        )
-        self.order = ipywidgets.Dropdown(
-            options=_ORDERS,
-            value=order,
-            description="order",
-            layout=ipywidgets.Layout(width="20rem"),
-        )
+        self.test = choice("test", _TESTS, test, width="27rem")
+        self.order = choice("order", _ORDERS, order, width="20rem")
         self.again = ipywidgets.Button(description="Run again")
-        self.again.on_click(lambda _: self.run())
-        self._view = ipywidgets.HTML()
-        row = ipywidgets.HBox([self.test, self.order, self.again])
-        row.layout.flex_flow = "row wrap"
-        self.result = measure(test, order, rounds)
-        super().__init__([row, self._view], draw=self.svg, alt="")
-        self._view.value = self.svg()
-        self.test.observe(lambda _: self.run(), "value")
-        self.order.observe(lambda _: self.run(), "value")
+        self.result: LitmusRun
+        super().__init__([self.test, self.order, self.again], self._measure)
 
-    def run(self) -> None:
-        """Measure what the dropdowns say, and show it."""
+    def _measure(self) -> Shown:
         self.result = measure(self.test.value, self.order.value, self._rounds)
-        self._view.value = self.svg()
-
-    def svg(self) -> str:
-        return paint_litmus(self.result)
-
-    def static_html(self) -> str:
-        return picture(self.svg(), self.result.said)
-
-    def static_text(self) -> str:
-        return f"[picture] {self.result.said}"
+        return Shown(self.result.said, (paint_litmus(self.result),), aloud=False)
 
 
 def _bar(width: float, y: float, ink: str, fill: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets
 
-from meridian.academy.widgets.base import PicturedBox, escape
+from meridian.academy.widgets.base import escape
 from meridian.academy.widgets.lock_story import Event, scene_of, tell
 from meridian.academy.widgets.lock_svg import paint_locks, summary
 from meridian.academy.widgets.page_picture import PagePicture
 from meridian.academy.widgets.schedule_svg import paint_schedule
+from meridian.academy.widgets.stepper import Stepper
 from meridian.foundation.sync import Mutex
 from meridian.foundation.sync.lockdep import LockdepReport
 from meridian.testing.interleave import Bundle, Failure, Report, Trace, explore
@@ -31,48 +32,29 @@ def show_locks(report: LockdepReport, title: str = "") -> PagePicture:
     return PagePicture(paint_locks(scene, title=title), f"{summary(scene)}; {found}")
 
 
-class _Steps:
-    """A slider over events with the picture of each, and the two buttons beside it."""
+class _Schedule(Stepper):
+    """An interleaving, event by event: a column for each thread, the locks beside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *rows: Sequence[ipywidgets.Widget]) -> None:
         self.events: list[Event] = []
         self.title = ""
-        self.step = ipywidgets.IntSlider(
-            1, 1, 1, description="step", layout=ipywidgets.Layout(width="24rem")
-        )
-        self.view = ipywidgets.HTML()
-        self.row = ipywidgets.HBox([self._button("Back", -1), self._button("Next", 1), self.step])
-        self.step.observe(lambda _: self.draw(), "value")
+        super().__init__(*rows, first=1)
 
-    def load(self, events: list[Event], title: str) -> None:
+    def svg(self) -> str:
+        """The schedule, and the locks after the chosen step."""
+        return paint_schedule(self.events, self.step.value - 1, title=self.title)
+
+    def _tell(self, events: list[Event], title: str) -> None:
         """Show the last of these events, or the first wait when they end well."""
         if not events:
             raise ValueError("Expected at least one lock operation in the schedule, got none")
         self.events, self.title = events, title
         wish = next((n for n, event in enumerate(events, 1) if event.kind == "wants"), len(events))
         failed = events[-1].kind == "stuck"
-        self.step.max = len(events)
-        self.step.value = len(events) if failed else wish
-        self.draw()
-
-    def svg(self) -> str:
-        number = min(self.step.value, len(self.events)) - 1
-        return paint_schedule(self.events, number, title=self.title)
-
-    def draw(self) -> None:
-        self.view.value = self.svg()
-
-    def _button(self, words: str, by: int) -> ipywidgets.Button:
-        button = ipywidgets.Button(description=words, layout=ipywidgets.Layout(width="5rem"))
-
-        def press(_: object) -> None:
-            self.step.value = max(1, min(self.step.value + by, self.step.max))
-
-        button.on_click(press)
-        return button
+        self._load(len(events), len(events) if failed else wish)
 
 
-class ScheduleStepper(PicturedBox):
+class ScheduleStepper(_Schedule):
     """The interleaving of a `Failure` that `explore` found, step by step.
 
     A column for each thread; beside it the locks at the moment of the chosen step. `ranks` are
@@ -83,12 +65,11 @@ class ScheduleStepper(PicturedBox):
     def __init__(
         self, what: Failure | Trace, *, title: str = "", ranks: Mapping[str, int] | None = None
     ) -> None:
-        self._steps = _Steps()
-        events = tell(what, ranks)
-        said = f"{title or 'The schedule'}: {len(events)} steps"
-        self._steps.load(events, title)
-        self.step = self._steps.step
-        super().__init__([self._steps.row, self._steps.view], draw=self._steps.svg, alt=said)
+        super().__init__()
+        self._tell(tell(what, ranks), title)
+
+    def _alt_text(self) -> str:
+        return f"{self.title or 'The schedule'}: {len(self.events)} steps"
 
 
 def dinner(count: int, rule: str, *, until_one_waits: bool = False) -> Any:
@@ -144,7 +125,7 @@ def _waited(said: list[tuple[str, int, int]]) -> bool:
     return False
 
 
-class Philosophers(PicturedBox):
+class Philosophers(_Schedule):
     """Dining philosophers on our `Mutex`, under every schedule that `explore` comes to.
 
     The rule and the number of seats are chosen; each choice searches anew, for the schedule that
@@ -156,12 +137,8 @@ class Philosophers(PicturedBox):
             options=RULES, value=rule, style={"button_width": "auto"}
         )
         self.count = ipywidgets.IntSlider(count, 2, _MOST_SEATS, description="seats")
-        self._said = ipywidgets.HTML()
-        self._steps = _Steps()
-        self.step = self._steps.step
         self.report: Report | None = None
-        children = [self.rule, self.count, self._steps.row, self._said, self._steps.view]
-        super().__init__(children, draw=self._steps.svg, alt="Dining philosophers")
+        super().__init__([self.rule], [self.count])
         for control in (self.rule, self.count):
             control.observe(lambda _: self._search(), "value")
         self._search()
@@ -179,6 +156,9 @@ class Philosophers(PicturedBox):
             return f"{failure.kind} in schedule {self.report.schedules:,}: {said}"
         return f"{'all' if self.report.complete else 'the first'} {extent}: none fails"
 
+    def _above(self) -> str:
+        return f"<b>{escape(self.said)}</b>"
+
     def _search(self) -> None:
         count, rule = self.count.value, self.rule.value
         self._said.value = "searching …"
@@ -189,6 +169,5 @@ class Philosophers(PicturedBox):
         if not found:
             found = explore(dinner(count, rule, until_one_waits=True), **bounds).failures
         ranks = {f"fork {n}": n for n in range(1, count + 1)} if rule != RULES[0] else None
-        self._said.value = f"<b>{escape(self.said)}</b>"
         failure = found[0] if self.report.failures else found[0].trace
-        self._steps.load(tell(failure, ranks), f"{count} philosophers, {rule}")
+        self._tell(tell(failure, ranks), f"{count} philosophers, {rule}")

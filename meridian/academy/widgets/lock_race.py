@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ipywidgets
-
-from meridian.academy.widgets.base import ACCENT, INK, MUTED, WARN, PicturedBox, svg_document
+from meridian.academy.widgets.base import ACCENT, INK, MUTED, WARN, svg_document
+from meridian.academy.widgets.playground import Playground, Shown, choice, slider
 from meridian.academy.widgets.svg_parts import BOLD, text
 from meridian.foundation.sync import Mutex, RwLock
 
@@ -99,33 +98,24 @@ def race(name: str, work: str, read_percent: float, *, seconds: float = 0.15) ->
     return RaceResult(name, sum(done) / max(took_s), longest)
 
 
-class LockRace(PicturedBox):
+class LockRace(Playground):
     """Mutex against reader-writer locks; sliders for the share of reads, a list of what they do.
 
     Every change runs the real locks for a good tenth of a second each.
     """
 
     def __init__(self, work: str = "a read that waits 2 ms", read_percent: int = 90) -> None:
-        self.work = ipywidgets.Dropdown(options=list(WORK), value=work, description="work")
-        self.read_percent = ipywidgets.IntSlider(
-            read_percent, 0, 100, 5, description="reads, %", continuous_update=False
-        )
-        self._view = ipywidgets.HTML()
+        self.work = choice("work", list(WORK), work, width="22rem")
+        self.read_percent = slider("reads, %", read_percent, 0, 100, 5)
         self.results: list[RaceResult] = []
-        row = ipywidgets.HBox([self.read_percent, self.work])
-        super().__init__([row, self._view], draw=self.svg, alt="Mutex against RwLock")
-        for control in (self.work, self.read_percent):
-            control.observe(self._run, "value")
-        self._run()
+        super().__init__([self.read_percent, self.work], self._race)
 
-    def svg(self) -> str:
-        title = f"{THREADS} threads, {self.read_percent.value} % reads, {self.work.value}"
-        return paint_race(self.results, title)
-
-    def _run(self, _: object = None) -> None:
+    def _race(self) -> Shown:
         work, percent = self.work.value, self.read_percent.value
         self.results = [race(name, work, percent) for name in LOCKS]
-        self._view.value = self.svg()
+        title = f"{THREADS} threads, {percent} % reads, {work}"
+        svg = paint_race(self.results, title)
+        return Shown(f"{title}: {_said(self.results)}", (svg,), aloud=False)
 
 
 def paint_race(results: Sequence[RaceResult], title: str) -> str:
@@ -144,8 +134,11 @@ def paint_race(results: Sequence[RaceResult], title: str) -> str:
             parts.append(text(430, y + 14, "nobody writes", size=10, fill=MUTED))
         else:
             parts += _bar(430, y, wait / slowest, WARN, f"{wait:,.3g} ms")
-    said = "; ".join(f"{r.lock} {r.per_s:,.0f} per second" for r in results)
-    return svg_document(720, 56 + 30 * len(results), "".join(parts), title=said)
+    return svg_document(720, 56 + 30 * len(results), "".join(parts), title=_said(results))
+
+
+def _said(results: Sequence[RaceResult]) -> str:
+    return "; ".join(f"{r.lock} {r.per_s:,.0f} per second" for r in results)
 
 
 def _bar(x: float, y: float, share: float, ink: str, words: str) -> Iterable[str]:

@@ -15,10 +15,9 @@ from meridian.academy.widgets.base import (
     BAD,
     FAINT,
     MUTED,
-    PicturedBox,
-    picture,
     svg_document,
 )
+from meridian.academy.widgets.playground import Playground, Shown, choice, slider
 from meridian.academy.widgets.svg_parts import Hatch, rect, text
 from meridian.foundation.sync.threads import scope
 
@@ -115,7 +114,7 @@ def paint_tallies(runs: Mapping[str, TallyRun]) -> str:
     return svg_document(_WIDTH, y + 24, "".join(parts), title=_said(runs))
 
 
-class LostUpdates(PicturedBox):
+class LostUpdates(Playground):
     """Choose a way to count and a number of threads; they run at once, and the bars show the loss.
 
     `ways` makes a new tally by its name; `times` is how often each thread adds.
@@ -126,37 +125,19 @@ class LostUpdates(PicturedBox):
             raise ValueError(f"Expected ways to count and a number of times, got {times!r}")
         self._ways = dict(ways)
         self._times = times
-        layout = ipywidgets.Layout(width="24rem")
-        self.way = ipywidgets.Dropdown(options=[_ALL, *ways], description="count", layout=layout)
-        self.threads = ipywidgets.IntSlider(2, 1, 4, description="threads")
-        self.threads.continuous_update = False
+        self.way = choice("count", [_ALL, *ways], _ALL, width="24rem")
+        self.threads = slider("threads", 2, 1, 4, 1)
         self.again = ipywidgets.Button(description="Run again")
         self.runs: dict[str, TallyRun] = {}
-        self._view = ipywidgets.HTML()
-        row = ipywidgets.HBox([self.way, self.threads, self.again])
-        super().__init__([row, self._view], draw=self.svg, alt="")
-        self.run()
-        self.way.observe(lambda _: self.run(), "value")
-        self.threads.observe(lambda _: self.run(), "value")
-        self.again.on_click(lambda _: self.run())
+        super().__init__([self.way, self.threads, self.again], self._count)
 
-    def run(self) -> None:
-        """Count the chosen way, with the chosen number of threads."""
+    def _count(self) -> Shown:
         chosen = self._ways if self.way.value == _ALL else (self.way.value,)
         self.runs = {
             name: count_with(name, self._ways[name], self.threads.value, self._times)
             for name in chosen
         }
-        self._view.value = self.svg()
-
-    def svg(self) -> str:
-        return paint_tallies(self.runs)
-
-    def static_html(self) -> str:
-        return picture(self.svg(), _said(self.runs))
-
-    def static_text(self) -> str:
-        return f"[picture] {_said(self.runs)}"
+        return Shown(_said(self.runs), (paint_tallies(self.runs),), aloud=False)
 
 
 def _said(runs: Mapping[str, TallyRun]) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import ipywidgets
-
 from meridian.academy.widgets.base import (
     ACCENT,
     BAD,
@@ -14,10 +12,9 @@ from meridian.academy.widgets.base import (
     GOOD,
     INK,
     MUTED,
-    PicturedBox,
-    picture,
     svg_document,
 )
+from meridian.academy.widgets.playground import Playground, Shown, slider
 from meridian.academy.widgets.svg_parts import BOLD, dot, line, text, tick_step
 
 __all__ = ["NewsLane", "NewsLanes", "NewsRun", "paint_news"]
@@ -101,7 +98,7 @@ def _said(run: NewsRun) -> str:
     return "; ".join(f"{lane.name}: {lane.said}" for lane in run.lanes)
 
 
-class NewsLanes(PicturedBox):
+class NewsLanes(Playground):
     """A slider, and the lanes of what `run` makes of its value, run anew with every change."""
 
     def __init__(
@@ -115,32 +112,11 @@ class NewsLanes(PicturedBox):
         step: float = 1.0,
     ) -> None:
         self._make = run
-        self.control = ipywidgets.FloatSlider(
-            start,
-            min=low,
-            max=high,
-            step=step,
-            description=control,
-            readout_format=".0f" if step == int(step) else ".1f",
-            continuous_update=False,
-            style={"description_width": "initial"},
-            layout=ipywidgets.Layout(width="30rem"),
-        )
-        self._view = ipywidgets.HTML()
-        super().__init__([self.control, self._view], draw=self.svg, alt="")
+        self.control = slider(control, start, low, high, step, width="30rem")
+        self.control.readout_format = ".0f" if step == int(step) else ".1f"
         self.run: NewsRun
-        self._play()
-        self.control.observe(self._play, "value")
+        super().__init__([self.control], self._learn)
 
-    def svg(self) -> str:
-        return paint_news(self.run)
-
-    def static_html(self) -> str:
-        return picture(self.svg(), _said(self.run))
-
-    def static_text(self) -> str:
-        return f"[picture] {_said(self.run)}"
-
-    def _play(self, _: object = None) -> None:
+    def _learn(self) -> Shown:
         self.run = self._make(self.control.value)
-        self._view.value = self.svg()
+        return Shown(_said(self.run), (paint_news(self.run),), aloud=False)

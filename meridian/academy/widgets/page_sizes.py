@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import ipywidgets
-
-from meridian.academy.widgets.base import PicturedBox
 from meridian.academy.widgets.page_regions import read_page_map
 from meridian.academy.widgets.page_svg import paint_page
+from meridian.academy.widgets.playground import Playground, Shown, choice
 from meridian.database.storage import SlottedPage, seal
 
 __all__ = ["SIZES", "Packing", "PageSizes", "pack_page"]
@@ -49,38 +47,30 @@ def pack_page(page_size: int, record: bytes, objects: int) -> tuple[bytearray, P
     )
 
 
-class PageSizes(PicturedBox):
+class PageSizes(Playground):
     """A dropdown of page sizes over a full page of `record`, and what `objects` of them cost."""
 
     def __init__(
         self, record: bytes, objects: int = 100_000, *, sizes: Sequence[int] = SIZES
     ) -> None:
         self._record, self._objects = record, objects
-        self.size = ipywidgets.Dropdown(
-            options=[(f"{size:,} bytes", size) for size in sizes],
-            value=4096 if 4096 in sizes else sizes[0],
-            description="page size",
+        self.size = choice(
+            "page size",
+            {f"{size:,} bytes": size for size in sizes},
+            4096 if 4096 in sizes else sizes[0],
+            width="18rem",
         )
-        self._view = ipywidgets.HTML()
-        super().__init__([self.size, self._view], draw=self.svg, alt="A full page of one size")
-        self.size.observe(self._refresh, "value")
-        self._refresh()
+        super().__init__([self.size], self._fill)
 
-    def svg(self) -> str:
-        """The full page of the chosen size."""
+    def _fill(self) -> Shown:
         page, packing = pack_page(self.size.value, self._record, self._objects)
         words = (
             f"{packing.amplification:.1f} bytes read per byte asked for; {packing.wasted_bytes:,} "
             f"of {packing.page_size:,} hold no record; {self._objects:,} objects need "
             f"{packing.pages:,} pages, {packing.file_bytes / 1e6:.1f} MB"
         )
-        return paint_page(
-            read_page_map(page),
-            bytes(page),
-            title=f"A full page of {packing.page_size:,} bytes",
-            verdict=(True, words),
-            arrows=False,
+        title = f"A full page of {packing.page_size:,} bytes"
+        svg = paint_page(
+            read_page_map(page), bytes(page), title=title, verdict=(True, words), arrows=False
         )
-
-    def _refresh(self, _: object = None) -> None:
-        self._view.value = self.svg()
+        return Shown(f"{title}: {words}", (svg,), aloud=False)

@@ -7,18 +7,15 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import anyio
-import ipywidgets
 
 from meridian.academy.widgets.base import (
     ACCENT,
     FAINT,
     INK,
     MUTED,
-    PicturedBox,
-    escape,
-    picture,
     svg_document,
 )
+from meridian.academy.widgets.playground import Playground, Shown, slider
 from meridian.academy.widgets.svg_parts import line, rect, text, tick_step
 from meridian.foundation.tasks import BlockingPool, Runtime, RuntimeConfig
 
@@ -125,57 +122,23 @@ def _axis(whole_s: float, scale: float, top: float, base: float) -> Iterable[str
         yield text(x, base + 15, words, size=9.5, fill=MUTED, anchor="middle")
 
 
-class PoolSaturation(PicturedBox):
+class PoolSaturation(Playground):
     """Sliders for the pool and the burst; each change sends the burst again."""
 
     def __init__(self, limit: int = 4, jobs: int = 16, job_ms: int = 50) -> None:
-        self.limit = _slider("threads at most", limit, 1, 40)
-        self.jobs = _slider("calls at once", jobs, 1, 40)
-        self.job_ms = _slider("each takes, ms", job_ms, 10, 100)
-        self._said = ipywidgets.HTML()
-        self._view = ipywidgets.HTML()
-        controls = [self.limit, self.jobs, self.job_ms]
-        super().__init__(
-            [ipywidgets.HBox(controls), self._said, self._view],
-            draw=lambda: self._svg,
-            alt="A burst of calls on a pool of threads",
-        )
-        for control in controls:
-            control.observe(self._refresh, "value")
-        self._refresh()
+        self.limit = slider("threads at most", limit, 1, 40, 1, width="19rem")
+        self.jobs = slider("calls at once", jobs, 1, 40, 1, width="19rem")
+        self.job_ms = slider("each takes, ms", job_ms, 10, 100, 1, width="19rem")
+        self.calls: list[BlockingCall] = []
+        super().__init__([self.limit, self.jobs, self.job_ms], self._send)
 
-    @property
-    def said(self) -> str:
-        """What became of the burst."""
-        waits_ms = [(call.began_s - call.asked_s) * 1e3 for call in self.calls]
+    def _send(self) -> Shown:
+        limit = self.limit.value
+        self.calls = send_burst(limit, self.jobs.value, self.job_ms.value / 1e3)
+        longest_ms = max(call.began_s - call.asked_s for call in self.calls) * 1e3
         all_ms = max(call.ended_s for call in self.calls) * 1e3
-        queue = longest_queue(self.calls, self._sent_to)
-        return (
+        words = (
             f"{len(self.calls)} calls done after {all_ms:.0f} ms; the longest wait for a thread "
-            f"was {max(waits_ms):.0f} ms, the longest queue {queue}"
+            f"was {longest_ms:.0f} ms, the longest queue {longest_queue(self.calls, limit)}"
         )
-
-    def static_html(self) -> str:
-        return f"{picture(self._svg, self.said)}<p>{escape(self.said)}</p>"
-
-    def static_text(self) -> str:
-        return f"[picture] {self.said}"
-
-    def _refresh(self, _: object = None) -> None:
-        self._sent_to = self.limit.value
-        self.calls = send_burst(self.limit.value, self.jobs.value, self.job_ms.value / 1e3)
-        self._svg = paint_calls(self.calls, self._sent_to, title=self.said)
-        self._said.value = escape(self.said)
-        self._view.value = self._svg
-
-
-def _slider(what: str, value: int, least: int, most: int) -> ipywidgets.IntSlider:
-    return ipywidgets.IntSlider(
-        value,
-        least,
-        most,
-        description=what,
-        continuous_update=False,
-        style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="19rem"),
-    )
+        return Shown(words, (paint_calls(self.calls, limit, title=words),))

@@ -7,10 +7,12 @@ from typing import Any
 
 import ipywidgets
 
-from meridian.academy.widgets.base import BAD, PicturedBox, escape, picture
+from meridian.academy.widgets.base import BAD, escape
 from meridian.academy.widgets.page_picture import PagePicture
+from meridian.academy.widgets.playground import choice, slider
 from meridian.academy.widgets.pool_svg import paint_pool, summary
 from meridian.academy.widgets.pool_trace import run_trace
+from meridian.academy.widgets.stepper import Stepper
 
 __all__ = ["MAX_FRAMES", "TRACES", "PoolStepper"]
 
@@ -25,7 +27,7 @@ TRACES: Mapping[str, str] = {  # each has its point with 5 frames
 }
 
 
-class PoolStepper(PicturedBox):
+class PoolStepper(Stepper):
     """Step a real `BufferPool` through a trace: forward, back, or played.
 
     The trace is run once whenever it, the policy or the number of frames changes; stepping shows
@@ -41,51 +43,27 @@ class PoolStepper(PicturedBox):
         step: int = 0,
         traces: Mapping[str, str] = TRACES,
     ) -> None:
-        self.run = run_trace(trace, frames, policy)
-        wide = ipywidgets.Layout(width="44rem")
         self.trace = ipywidgets.Text(
-            trace, description="trace", continuous_update=False, layout=wide
+            trace,
+            description="trace",
+            continuous_update=False,
+            layout=ipywidgets.Layout(width="44rem"),
         )
-        self.example = ipywidgets.Dropdown(
-            options=[("choose an example", ""), *((name, text) for name, text in traces.items())],
-            description="or",
-            layout=ipywidgets.Layout(width="22rem"),
+        self.example = choice("or", {"choose an example": "", **traces}, "", width="22rem")
+        self.policy = choice("policy", POLICIES, policy, width="11rem")
+        self.frames = slider("frames", frames, 1, MAX_FRAMES, 1, width="19rem")
+        self._problem = ""
+        super().__init__(
+            [self.trace],
+            [self.example, self.policy, self.frames],
+            what="access",
+            interval_ms=1200,
         )
-        self.policy = ipywidgets.Dropdown(
-            options=list(POLICIES.items()),
-            value=policy,
-            description="policy",
-            layout=ipywidgets.Layout(width="11rem"),
-        )
-        self.frames = ipywidgets.IntSlider(
-            frames, 1, MAX_FRAMES, description="frames", continuous_update=False,
-            layout=ipywidgets.Layout(width="19rem"),
-        )  # fmt: skip
-        self.step = ipywidgets.IntSlider(
-            self._within(step), 0, len(self.run.accesses), description="access",
-            layout=ipywidgets.Layout(width="22rem"),
-        )  # fmt: skip
-        self.play = ipywidgets.Play(
-            value=self.step.value, min=0, max=self.step.max, interval=1200, show_repeat=False
-        )
-        ipywidgets.link((self.play, "value"), (self.step, "value"))
-        self._problem = ipywidgets.HTML()
-        self._view = ipywidgets.HTML()
-        rows = [
-            self.trace,
-            ipywidgets.HBox([self.example, self.policy, self.frames]),
-            ipywidgets.HBox(
-                [self.play, self._button("Back", -1), self._button("Step", +1), self.step]
-            ),
-            self._problem,
-            self._view,
-        ]
-        super().__init__(rows, draw=self.svg, alt="A buffer pool stepping through a trace")
+        self.run = run_trace(trace, frames, policy)
+        self._load(len(self.run.accesses), step)
         self.example.observe(self._on_example, "value")
         for control in (self.trace, self.policy, self.frames):
             control.observe(self._on_change, "value")
-        self.step.observe(self._on_step, "value")
-        self._on_step()
 
     @property
     def said(self) -> str:
@@ -99,25 +77,14 @@ class PoolStepper(PicturedBox):
 
     def picture(self) -> PagePicture:
         """The pool as it is now, as a picture that stays as it is."""
-        return PagePicture(self.svg(), summary(self.run, self.step.value))
+        return PagePicture(self.svg(), self._alt_text())
 
-    def static_html(self) -> str:
-        return picture(self.svg(), summary(self.run, self.step.value))
+    def _above(self) -> str:
+        """What is wrong with the trace; what happened stands in the picture."""
+        return self._problem
 
-    def static_text(self) -> str:
-        return f"[picture] {summary(self.run, self.step.value)}"
-
-    def _button(self, words: str, by: int) -> ipywidgets.Button:
-        button = ipywidgets.Button(description=words, layout=ipywidgets.Layout(width="5rem"))
-
-        def press(_: object) -> None:
-            self.step.value = self._within(self.step.value + by)
-
-        button.on_click(press)
-        return button
-
-    def _within(self, step: int) -> int:
-        return max(0, min(step, len(self.run.accesses)))
+    def _alt_text(self) -> str:
+        return summary(self.run, self.step.value)
 
     def _on_example(self, change: Any) -> None:
         if change.new:
@@ -130,14 +97,7 @@ class PoolStepper(PicturedBox):
         try:
             self.run = run_trace(self.trace.value, self.frames.value, self.policy.value)
         except ValueError as error:  # what was typed; the picture keeps the last good trace
-            self._problem.value = f'<b style="color:{BAD}">✘ {escape(error)}</b>'
-            return
-        self._problem.value = ""
-        last = len(self.run.accesses)
-        if self.step.value > last:
-            self.step.value = last
-        self.step.max = self.play.max = last
-        self._on_step()
-
-    def _on_step(self, _: object = None) -> None:
-        self._view.value = self.svg()
+            self._problem = f'<b style="color:{BAD}">✘ {escape(error)}</b>'
+        else:
+            self._problem = ""
+        self._load(len(self.run.accesses))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipywidgets
-
 from meridian.academy.timeline import Lane, Timeline
-from meridian.academy.widgets.base import PicturedBox, escape, picture
+from meridian.academy.widgets.base import picture
+from meridian.academy.widgets.stepper import Stepper
 from meridian.academy.widgets.timeline_svg import paint_timeline, summary
 
 __all__ = ["TaskTimeline", "what_is"]
 
 
-class TaskTimeline(PicturedBox):
+class TaskTimeline(Stepper):
     """The tasks of a recorded run (`meridian.academy.timeline.record`), one lane each.
 
     The slider and the two buttons go from one event to the next: a step that begins or ends, a
@@ -31,22 +30,13 @@ class TaskTimeline(PicturedBox):
         self._unit = unit
         self._until_s = until_s
         self._moments = _moments(timeline)
-        last = len(self._moments) - 1
-        self.moment = ipywidgets.IntSlider(
-            0, 0, last, description="event", layout=ipywidgets.Layout(width="26rem")
-        )
-        self._said = ipywidgets.HTML()
-        self._view = ipywidgets.HTML()
-        row = [self._button("Back", -1), self._button("Next", +1), self.moment]
-        children = [ipywidgets.HBox(row), self._said, self._view]
-        super().__init__(children, draw=self.svg, alt=summary(timeline, unit))
-        self.moment.observe(self._on_moment, "value")
-        self._on_moment()
+        super().__init__(what="event")
+        self._load(len(self._moments) - 1)
 
     @property
     def said(self) -> str:
         """The sentence under the slider."""
-        return what_is(self.timeline, self._moments[self.moment.value], self._unit)
+        return what_is(self.timeline, self._moments[self.step.value], self._unit)
 
     def svg(self, *, cursor: bool = False) -> str:
         """The picture, with the cursor where the slider is."""
@@ -54,28 +44,18 @@ class TaskTimeline(PicturedBox):
             self.timeline,
             title=self._title,
             unit=self._unit,
-            at_s=self._moments[self.moment.value] if cursor else None,
+            at_s=self._moments[self.step.value] if cursor else None,
             until_s=self._until_s,
         )
 
     def static_html(self) -> str:
-        return picture(self.svg(), summary(self.timeline, self._unit))
+        return picture(self.svg(), self._alt_text())  # the whole run, at no moment of it
 
-    def static_text(self) -> str:
-        return f"[picture] {summary(self.timeline, self._unit)}"
+    def _pictures(self) -> tuple[str, ...]:
+        return (self.svg(cursor=True),)
 
-    def _button(self, words: str, by: int) -> ipywidgets.Button:
-        button = ipywidgets.Button(description=words, layout=ipywidgets.Layout(width="5rem"))
-
-        def press(_: object) -> None:
-            self.moment.value = max(0, min(self.moment.value + by, self.moment.max))
-
-        button.on_click(press)
-        return button
-
-    def _on_moment(self, _: object = None) -> None:
-        self._said.value = escape(self.said)
-        self._view.value = self.svg(cursor=True)
+    def _alt_text(self) -> str:
+        return summary(self.timeline, self._unit)
 
 
 def what_is(timeline: Timeline, at_s: float, unit: str = "ms") -> str:

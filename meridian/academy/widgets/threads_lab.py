@@ -20,11 +20,9 @@ from meridian.academy.widgets.base import (
     INK,
     LINE,
     MUTED,
-    PicturedBox,
-    escape,
-    picture,
     svg_document,
 )
+from meridian.academy.widgets.playground import Playground, Shown, choice
 from meridian.academy.widgets.svg_parts import BOLD, ON_FILL, text
 from meridian.foundation.sync import scope
 from meridian.orbital.screening import screen_altitude
@@ -102,27 +100,19 @@ def measure_job(job: Callable[[], Any], threads: int, rounds: int = 5) -> float:
     return best
 
 
-class JobScaling(PicturedBox):
+class JobScaling(Playground):
     """Four pieces of a job on 1, 2 and 4 threads of this machine, measured when it is chosen."""
 
     def __init__(self, job: str = "a loop in Python") -> None:
-        self.job = ipywidgets.Dropdown(options=list(JOBS), value=job, description="job")
-        self._view = ipywidgets.HTML()
-        super().__init__([self.job, self._view], draw=lambda: self._svg, alt="A job on threads")
-        self.job.observe(self._measure, "value")
-        self._measure()
+        self.job = choice("job", list(JOBS), job, width="22rem")
+        super().__init__([self.job], self._measure)
 
-    def static_text(self) -> str:
-        return f"[picture] {self.job.value} on {', '.join(map(str, THREADS))} threads"
-
-    def static_html(self) -> str:
-        return picture(self._svg, self.static_text())
-
-    def _measure(self, _: object = None) -> None:
-        job, why = JOBS[self.job.value]
+    def _measure(self) -> Shown:
+        name = self.job.value
+        job, why = JOBS[name]
         took_s = {threads: measure_job(job, threads) for threads in THREADS}
-        self._svg = paint_scaling(self.job.value, why, took_s)
-        self._view.value = self._svg
+        words = f"{name} on {', '.join(map(str, THREADS))} threads"
+        return Shown(words, (paint_scaling(name, why, took_s),), aloud=False)
 
 
 def paint_scaling(job: str, why: str, took_s: dict[int, float]) -> str:
@@ -179,7 +169,7 @@ def shard(altitude_km: npt.NDArray[np.float64], threshold_km: float, shards: int
     return Sharding(shards, local, lost, len(found.object_a))
 
 
-class ShardedScreen(PicturedBox):
+class ShardedScreen(Playground):
     """Objects ordered by altitude, cut into shards that each look at their own neighbours alone."""
 
     def __init__(self, objects: int = 1_000, *, shards: int = 1) -> None:
@@ -189,31 +179,15 @@ class ShardedScreen(PicturedBox):
         self.shards = ipywidgets.SelectionSlider(
             options=[1, 2, 4, 8], value=shards, description="shards"
         )
-        self._view = ipywidgets.HTML()
-        children = [self.shards, self._view]
-        super().__init__(children, draw=self.svg, alt="Conjunction screening in shards")
-        self.shards.observe(self._show, "value")
-        self._show()
+        super().__init__([self.shards], self._screen)
 
-    def result(self) -> Sharding:
-        """Both screenings at the chosen number of shards."""
-        return shard(self._altitude_km, 5.0, self.shards.value)
-
-    def svg(self) -> str:
-        return paint_shards(self.result(), len(self._altitude_km))
-
-    def static_text(self) -> str:
-        found = self.result()
-        return (
-            f"[picture] {found.shards} shards: {found.local:,} of neighbours shard by shard, "
+    def _screen(self) -> Shown:
+        found = shard(self._altitude_km, 5.0, self.shards.value)
+        words = (
+            f"{found.shards} shards: {found.local:,} of neighbours shard by shard, "
             f"{found.all_pairs:,} of all pairs"
         )
-
-    def static_html(self) -> str:
-        return picture(self.svg(), escape(self.static_text()))
-
-    def _show(self, _: object = None) -> None:
-        self._view.value = self.svg()
+        return Shown(words, (paint_shards(found, len(self._altitude_km)),), aloud=False)
 
 
 def paint_shards(found: Sharding, objects: int) -> str:

@@ -66,21 +66,21 @@ def test_buttons_walk_and_find_who_is_told() -> None:
     ring = BroadcastRing()
     assert ring.shot.readers[2].lagged == 2
     here = ring.step.value
-    ring.next_lag.click()
+    ring.buttons["Next Lagged"].click()
     assert ring.step.value > here
     assert ring.shot.readers[2].lagged == 2
     ring.step.value = here
-    ring.back.click()
+    ring.buttons["Back"].click()
     assert ring.step.value == here - 1
-    ring.forward.click()
+    ring.buttons["Step"].click()
     assert ring.shot.said in ring.static_html()
     ring.step.value = 0
-    ring.back.click()
+    ring.buttons["Back"].click()
     assert ring.step.value == 0
     for _ in range(9):
-        ring.next_lag.click()
+        ring.buttons["Next Lagged"].click()
     assert ring.step.value == ring.step.max
-    ring.forward.click()
+    ring.buttons["Step"].click()
     assert ring.step.value == ring.step.max
 
 

@@ -56,7 +56,7 @@ def test_every_shot_is_painted_with_queue_and_states(forgets: bool) -> None:
 
 def test_the_stepper_walks_and_keeps_within_its_steps() -> None:
     widget = ExecutorStepper()
-    back, step, run = widget.children[0].children[:3]
+    back, step, run = widget.buttons.values()
     back.click()
     assert widget.step.value == 0
     step.click()

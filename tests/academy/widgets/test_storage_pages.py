@@ -366,7 +366,7 @@ def test_the_flipper_reports_what_the_engine_says(byte, error, part):
     assert (outcome.byte, outcome.error) == (byte, error)
     assert part in outcome.part
     assert error in words(flipper.svg())
-    assert flipper._view.value == flipper.svg()
+    assert flipper.svg() in flipper._view.value
     assert sum(a != b for a, b in zip(page, flipper.flipped(), strict=True)) == 1
     if error == "ChecksumMismatch":
         assert f"{page_checksum(flipper.flipped()):#010x}" in words(flipper.svg())

@@ -282,9 +282,9 @@ def test_a_typed_trace_replaces_the_old_one_and_a_bad_one_does_not():
     before = stepper.svg()
     stepper.trace.value = "7 <b>"
     assert stepper.svg() == before
-    assert "&lt;b&gt;" in stepper._problem.value
+    assert "&lt;b&gt;" in stepper._said.value
     stepper.trace.value = "9"
-    assert stepper._problem.value == ""
+    assert stepper._said.value == ""
     assert "page 9" in words(stepper.svg())
 
 

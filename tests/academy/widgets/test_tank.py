@@ -8,9 +8,13 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from meridian.academy.widgets.ask_runs import ONE_MESSAGE, TWO_MESSAGES, run_asks
-from meridian.academy.widgets.ask_svg import paint_asks, paint_clones
+from meridian.academy.widgets.ask_sequence import AskSequence
+from meridian.academy.widgets.ask_svg import paint_asks
 from meridian.academy.widgets.clone_runs import run_clones
-from meridian.academy.widgets.tank import AskSequence, ForgottenClone, SendOrTry, Tank
+from meridian.academy.widgets.clone_svg import paint_clones
+from meridian.academy.widgets.forgotten_clone import ForgottenClone
+from meridian.academy.widgets.send_or_try import SendOrTry
+from meridian.academy.widgets.tank import Tank
 from meridian.academy.widgets.tank_runs import run_tank, run_tries
 from meridian.academy.widgets.tank_svg import paint_curves, paint_tank, paint_tries
 
@@ -120,8 +124,8 @@ def test_knobs_of_the_tank() -> None:
     assert not tank.run.waits
     assert "items were dropped" in tank.static_text()
     tank.play.value = 0
-    assert tank.moment.value == 0
-    assert "0 of 32" in words(tank._tank.value)
+    assert tank.step.value == 0
+    assert "0 of 32" in words(tank.svg())
     assert tank.run != before
     assert tank.static_html().count("<img") == 2
     tank.produce.value = 1

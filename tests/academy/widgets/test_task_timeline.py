@@ -80,16 +80,16 @@ def test_the_sentence_says_who_runs_and_who_waits() -> None:
 
 def test_the_slider_walks_from_event_to_event() -> None:
     widget = TaskTimeline(TIMELINE)
-    next_, back = widget.children[0].children[1], widget.children[0].children[0]
+    next_, back = widget.buttons["Step"], widget.buttons["Back"]
     said = [widget.said]
-    for _ in range(widget.moment.max + 2):  # two more than there are
+    for _ in range(widget.step.max + 2):  # two more than there are
         next_.click()
         said.append(widget.said)
     assert said[-1].startswith("100 ms")
     assert said[-1] == said[-2]
-    assert "gs-&lt;slow&gt;" in widget.children[1].value or "main" in widget.children[1].value
+    assert "gs-&lt;slow&gt;" in widget._said.value or "main" in widget._said.value
     back.click()
     assert widget.said == said[-4]
-    assert "stroke-dasharray" in widget.children[2].value
+    assert "stroke-dasharray" in widget._view.value
     assert "stroke-dasharray" not in widget.svg()
     assert "<img" in widget.static_html()

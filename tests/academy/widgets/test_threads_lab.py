@@ -47,7 +47,7 @@ def test_four_pieces_run_on_at_most_so_many_threads() -> None:
 def test_every_job_is_measured_and_drawn(job: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads_lab, "measure_job", lambda job, threads: (job(), 1 / threads)[1])
     widget = JobScaling(job)
-    said = words(widget.children[1].value)
+    said = words(widget.svg())
     assert f"4 pieces of: {job}" in said
     assert "250.0 ms, 4.0 times as fast" in said
     assert JOBS[job][1] in said
@@ -58,7 +58,7 @@ def test_choosing_another_job_measures_anew(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(threads_lab, "measure_job", lambda *_: 1.0)
     widget = JobScaling()
     widget.job.value = "a call that blocks (sleep)"
-    assert "4 pieces of: a call that blocks (sleep)" in words(widget.children[1].value)
+    assert "4 pieces of: a call that blocks (sleep)" in words(widget.svg())
 
 
 def test_the_dashed_line_is_the_work_divided_by_the_threads() -> None:
@@ -80,6 +80,4 @@ def test_the_slider_changes_the_shards() -> None:
     assert "999 of neighbours" in widget.static_text()
     widget.shards.value = 8
     assert "992 of neighbours" in widget.static_text()
-    assert "neighbours, shard by shard: 992 alerts, 7 lost at borders" in words(
-        widget.children[1].value
-    )
+    assert "neighbours, shard by shard: 992 alerts, 7 lost at borders" in words(widget.svg())

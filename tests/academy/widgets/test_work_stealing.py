@@ -114,18 +114,18 @@ def test_the_controls_run_it_anew() -> None:
     with_stealing = widget.run.ticks
     widget.steals.value = False
     assert widget.run.ticks > with_stealing
-    assert widget.tick.max == widget.run.ticks
-    assert widget.tick.value == 12
-    back, step, end = widget.children[2].children[:3]
+    assert widget.step.max == widget.run.ticks
+    assert widget.step.value == 12
+    back, step, end = widget.buttons.values()
     end.click()
-    assert widget.tick.value == widget.run.ticks
+    assert widget.step.value == widget.run.ticks
     step.click()
-    assert widget.tick.value == widget.run.ticks
+    assert widget.step.value == widget.run.ticks
     widget.steals.value = True  # a shorter run: the tick is brought back into it
-    assert widget.tick.value == widget.tick.max == with_stealing
+    assert widget.step.value == widget.step.max == with_stealing
     back.click()
-    assert f"after tick {with_stealing - 1} " in words(widget.children[4].value)
+    assert f"after tick {with_stealing - 1} " in words(widget.svg())
     widget.program.value = "call"
-    assert "The call waited" in widget.children[3].value
+    assert "The call waited" in widget._said.value
     assert "<img" in widget.static_html()
     assert widget.static_text().startswith("[picture] tick")
