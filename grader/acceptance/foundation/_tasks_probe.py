@@ -122,6 +122,9 @@ class Lag:
             await anyio.sleep(self.every_s)
             self.late_s.append(time.monotonic() - due_s)
 
+    def forget(self) -> None:
+        self.late_s = []
+
     def quantile(self, share: float) -> float:
         late = sorted(self.late_s)
         return late[int(share * (len(late) - 1))] if late else float("inf")
@@ -200,7 +203,7 @@ import {package} as package
 def held(frame):
     print("held", flush=True)
     time.sleep(600)
-arguments = ["--host", "127.0.0.1", "--port", "0", "--drain-deadline", sys.argv[1]]
+arguments = ["--host", "127.0.0.1", "--port", "0", *sys.argv[1:]]
 sys.exit(package.main(arguments, processor=held))
 """
 
@@ -208,11 +211,11 @@ sys.exit(package.main(arguments, processor=held))
 class Child:
     """The broker's own command as a process, with a processor that never returns."""
 
-    def __init__(self, package: str, deadline_s: float) -> None:
+    def __init__(self, package: str, arguments: list[str]) -> None:
         paths = [path for path in sys.path if path]
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD.format(package=package), str(deadline_s)],
+            [sys.executable, "-c", _CHILD.format(package=package), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -21,9 +21,10 @@ BATCH = 200  # frames of each station in a round
 ROUNDS = 20
 PAYLOAD_BYTES = 256
 WAIT_S = 8.0
-HALF = 0.5  # of the model answer's speed
+HALF = 0.5  # times the model answer's frames a second; without one, times `TIMES_THE_PEER`
 TIMES_THE_PEER = 2.0
 PEER = "asyncio streams"
+PLAIN = "Frames to three handlers: as many as with asyncio streams"
 
 
 class Side:
@@ -100,22 +101,25 @@ def test_half_the_throughput(
     rng: random.Random,
     race: Race,
 ) -> None:
-    """Frames of 48 stations reach three handlers at half the speed of the model answer."""
+    """Frames a second to three handlers, 48 stations: at least 0.5 times the model answer's.
+
+    Where there is no model answer, at least as many as with asyncio's streams.
+    """
     seed = rng.getrandbits(32)
     mine = _served(submission, seed)
     other = _served(reference, seed) if reference else _plain(peer, seed)
     with _sides(mine, other):
         result = race.compare(
-            "Frames to three handlers, the half",
+            "Frames to three handlers: half the model answer's" if reference else PLAIN,
             mine,
             other,
             peer_name="model answer" if reference else PEER,
             unit="frame",
             rounds=ROUNDS,
             per=STATIONS * BATCH,
-            target=HALF if reference else 1.0,
+            target=HALF if reference else HALF * TIMES_THE_PEER,
         )
-    require_ratio(result, "delivery")
+    require_ratio(result, "Frames a second to three handlers")
 
 
 @pytest.mark.criterion("11", points=3, after=SERVING)
@@ -126,9 +130,9 @@ def test_throughput(
     rng: random.Random,
     race: Race,
 ) -> None:
-    """Frames of 48 stations reach three handlers twice as fast as with asyncio's streams.
+    """Frames a second to three handlers, 48 stations: at least 2 times those of asyncio's streams.
 
-    Or at nine tenths of the model answer's speed. The mission asks for 100,000 frames a second.
+    Or at least 0.9 times the model answer's. The mission asks for 100,000 frames a second.
     """
     seed = rng.getrandbits(32)
     mine, plain = _served(submission, seed), _plain(peer, seed)
@@ -146,7 +150,7 @@ def test_throughput(
             reference=model,
             memory=(submission, peer, reference),
         )
-    require_ratio(result, "delivery")
+    require_ratio(result, "Frames a second to three handlers")
 
 
 __all__ = ["test_half_the_throughput", "test_throughput"]

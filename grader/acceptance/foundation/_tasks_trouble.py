@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import random
-from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -17,14 +15,18 @@ from grader.acceptance.foundation._tasks import (
     served,
     wait_for,
 )
+from grader.acceptance.foundation._tasks_rules import hidden_failures
 from grader.judging.compare import expect, require
+from grader.judging.source_rules import Sources
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 
 MIB = 2**20
 CYCLES = 1_000
 THREADS = 4
-SLEEP_S, LAG_S = 0.05, 0.02
+SLEEP_S, EACH = 0.02, 50  # a processor's call, and how many for each of four stations
+LAG_S, LATE_SHARE = 0.02, 0.99
+ROUNDS = 3
 KEPT_PER_CYCLE = 0.1
 
 
@@ -34,41 +36,9 @@ KEPT_PER_CYCLE = 0.1
 @pytest.mark.criterion("6", points=4, after=SERVING)
 def test_nothing_is_swallowed(submission: Submission) -> None:
     """No bare except, no swallowed cancellation, no task or exit that nobody looks at."""
-    found = [f"{name}:{line}: {what}" for name, line, what in offences(submission.sources())]
+    sources = Sources(submission.sources())
+    found = [f"{place}: {what}" for place, what in hidden_failures(sources)]
     require(not found, found[0] if found else "", "\n".join(found))
-
-
-def offences(sources: Mapping[str, str]) -> Iterator[tuple[str, int, str]]:
-    """File, line and fault of everything in `sources` by which a failure goes unseen."""
-    for name, text in sorted(sources.items()):
-        for node in ast.walk(ast.parse(text)):
-            match node:
-                case ast.ExceptHandler(type=None):
-                    yield name, node.lineno, "a bare except: it takes cancellations as well"
-                case ast.ExceptHandler(type=kind) if (
-                    kind is not None
-                    and _takes_cancellation(kind)
-                    and not any(isinstance(n, ast.Raise) for n in ast.walk(node))
-                ):
-                    yield name, node.lineno, f"except {ast.unparse(kind)} without raising it again"
-                case ast.Call(func=func, args=args) if ast.unparse(func).endswith(
-                    "suppress"
-                ) and any(map(_takes_cancellation, args)):
-                    yield name, node.lineno, f"{ast.unparse(node)} swallows a cancellation"
-                case ast.Expr(value=ast.Call(func=func)) if ast.unparse(func).rpartition(".")[
-                    2
-                ] in ("create_task", "ensure_future"):
-                    yield name, node.lineno, f"{ast.unparse(func)}(): nobody keeps the task"
-                case ast.Expr(value=ast.Await(value=ast.Call(func=ast.Attribute(attr="join")))):
-                    yield name, node.lineno, "the TaskExit that join() gives is not looked at"
-
-
-def _takes_cancellation(kind: ast.expr) -> bool:
-    if isinstance(kind, ast.Tuple):
-        return any(map(_takes_cancellation, kind.elts))
-    names = ("BaseException", "BaseExceptionGroup", "CancelledError", "Cancelled")
-    text = ast.unparse(kind)
-    return text.rpartition(".")[2] in names or text.endswith("get_cancelled_exc_class()")
 
 
 @pytest.mark.criterion("6", points=6, after=SERVING)
@@ -156,7 +126,8 @@ def test_a_processor_in_threads(submission: Submission, rng: random.Random) -> N
 def test_the_loop_goes_on(submission: Submission) -> None:
     """While a processor blocks its threads, the event loop wakes its tasks in time.
 
-    Measured in the worker, whose word is taken.
+    Measured in the worker, whose word is taken; the best of three times, for a machine that does
+    other work may make any loop late.
     """
     probe = submission.probe(PROBE)
     sleepy, lag, recorder = probe.Sleepy(SLEEP_S), probe.Lag(0.005), probe.Recorder()
@@ -165,16 +136,25 @@ def test_the_loop_goes_on(submission: Submission) -> None:
     ) as broker:
         broker.loop.start(lag.watch)
         stations = [broker.station() for _ in range(4)]
-        for station in stations:
-            station.send(encode_frames([b"x"] * 6))
-        wait_for(lambda: recorder.count() == 24, "24 frames through a processor of 50 ms")
-        threads = sleepy.threads
-        require(lag.thread not in threads, "The processor was called in the thread of the loop")
-        late_s = lag.quantile(0.8)
+        late_s = float("inf")
+        for number in range(1, ROUNDS + 1):
+            lag.forget()
+            for station in stations:
+                station.send(encode_frames([b"x"] * EACH))
+            frames = number * len(stations) * EACH
+            what = f"{frames} frames through a processor of {1000 * SLEEP_S:.0f} ms"
+            wait_for(lambda: recorder.count() == frames, what, 2 * common.PATIENCE_S)  # noqa: B023
+            require(
+                lag.thread not in sleepy.threads,
+                "The processor was called in the thread of the loop",
+            )
+            late_s = min(late_s, lag.quantile(LATE_SHARE))
+            if late_s <= LAG_S:
+                break
         require(
             late_s <= LAG_S,
-            f"One wake-up in five was more than {1000 * late_s:.0f} ms late while a processor "
-            f"slept in its threads, at most {1000 * LAG_S:.0f} ms is asked",
+            f"One wake-up in a hundred was more than {1000 * late_s:.0f} ms late while a processor "
+            f"slept in its threads, in each of {ROUNDS} tries: at most {1000 * LAG_S:.0f} ms",
         )
 
 
@@ -228,13 +208,25 @@ def test_without_handlers(submission: Submission) -> None:
 
 @pytest.mark.criterion("9", points=3, after=SERVING)
 def test_after_the_last_handler(submission: Submission) -> None:
-    """When every handler was stopped, frames are counted and connections stay."""
+    """When every handler was stopped, frames are counted and connections stay.
+
+    A handler is stopped by its name; an unknown one, and another thread, are told.
+    """
     probe = submission.probe(PROBE)
     recorders = [probe.Recorder() for _ in range(2)]
     with served(submission, "asyncio", recorders) as broker:
         station = broker.station()
         station.send(encode_frame(b"heard"))
         wait_for(lambda: all(r.count() == 1 for r in recorders), "A frame at two handlers")
+        call = "unsubscribe('handler-3'), of two handlers"
+        with submission.raises("KeyError", call=call) as caught:
+            broker.loop.call(broker.broker.unsubscribe, "handler-3")
+        assert caught.error is not None
+        told = caught.error.message
+        named = all(f"handler-{number}" in told for number in (1, 2))
+        require(named, f"{call}: the message must name the handlers there are, it is {told!r}")
+        with submission.raises("RuntimeError", call="unsubscribe() outside the loop's thread"):
+            broker.broker.unsubscribe("handler-1")
         broker.loop.call(broker.broker.unsubscribe, "handler-1")
         station.send(encode_frame(b"by one"))
         wait_for(lambda: recorders[1].count() == 2, "A frame at the handler that is left")

@@ -240,6 +240,24 @@ MUTANTS = (
         "9",
         (Change(BROKER, "self._feeding.pop(name).abort()", "self._feeds.abort_all()"),),
     ),
+    Variant(
+        "unknown_handler_ignored",
+        "9",
+        (
+            Change(BROKER, "if name not in self.handlers:", "if False:"),
+            Change(BROKER, "del self.handlers[name]", "self.handlers.pop(name, None)"),
+            Change(
+                BROKER,
+                "self._feeding.pop(name).abort()",
+                "if name in self._feeding:\n            self._feeding.pop(name).abort()",
+            ),
+        ),
+    ),
+    Variant(
+        "handlers_stopped_from_any_thread",
+        "9",
+        (Change(BROKER, "if threading.get_ident() != self._thread:", "if False:"),),
+    ),
     # -- 10: coming and going
     Variant(
         "keeps_every_handle",
@@ -294,6 +312,11 @@ PROOF = Proof(
         "grader.acceptance.foundation._tasks_serving:STATIONS": 12,
         "grader.acceptance.foundation._tasks_serving:FRAMES_EACH": 20,
         "grader.acceptance.foundation._tasks_serving:SLOW_FRAMES": 200,
+        "grader.acceptance.foundation._tasks_serving:GRANTED_S": 0.5,
+        "grader.acceptance.foundation._tasks_ending:COMMAND_S": 0.5,
+        "grader.acceptance.foundation._tasks_ending:GONE_S": 3.0,
+        "grader.acceptance.foundation._tasks_trouble:EACH": 10,
+        "grader.acceptance.foundation._tasks_trouble:LATE_SHARE": 0.8,
         "grader.acceptance.foundation._tasks_trouble:CYCLES": 60,
     },
 )

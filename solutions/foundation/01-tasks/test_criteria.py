@@ -354,6 +354,10 @@ def test_criterion_9_nobody_listens() -> None:
 
             await station.send(ib.encode_frame(b"heard"))
             await until(lambda: len(recorder.frames) == 1, "a frame at the handler")
+            with pytest.raises(KeyError, match="handler-1"):
+                serving_.broker.unsubscribe("handler-2")
+            with pytest.raises(RuntimeError):
+                await anyio.to_thread.run_sync(serving_.broker.unsubscribe, "handler-1")
             serving_.broker.unsubscribe("handler-1")
             for count in (2, 3):
                 await station.send(ib.encode_frame(b"not heard"))

@@ -38,10 +38,15 @@ HURRIED = {
     "_tasks_serving:STATIONS": 12,
     "_tasks_serving:FRAMES_EACH": 20,
     "_tasks_serving:SLOW_FRAMES": 120,
+    "_tasks_serving:GRANTED_S": 0.5,
     "_tasks_ending:PAUSE_S": 0.1,
     "_tasks_ending:DEADLINE_S": 0.2,
     "_tasks_ending:GRACE_S": 0.2,
+    "_tasks_ending:COMMAND_S": 0.2,
+    "_tasks_ending:GONE_S": 3.0,
     "_tasks_trouble:CYCLES": 60,
+    "_tasks_trouble:EACH": 10,
+    "_tasks_trouble:LATE_SHARE": 0.8,
 }
 """Smaller numbers and shorter waits, enough for the mistakes that are listed."""
 

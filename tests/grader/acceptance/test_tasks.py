@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from grader.acceptance.foundation._tasks_trouble import offences
+from grader.acceptance.foundation._tasks_rules import hidden_failures
 from grader.acceptance.foundation.mutants_tasks import BROADER, MUTANTS, SLOW
 from grader.authoring.build import write_exercise
 from grader.authoring.mutants import Variant
 from grader.box import detect
+from grader.judging.source_rules import Sources
 from meridian.academy.outcomes import NOT_JUDGED, shown_outcome
 from tests.grader.acceptance.tasks_answers import (
     ADAPTER,
@@ -53,7 +54,7 @@ def test_the_model_answer_in_a_box(tmp_path: Path) -> None:
     else:
         assert (report.score, report.max_score, trouble) == (100, 100, {})
     assert [(entry.name, entry.peer) for entry in report.benchmarks] == [
-        ("Frames to three handlers, the half", "model answer"),
+        ("Frames to three handlers: half the model answer's", "model answer"),
         ("Frames to three handlers", "asyncio streams"),
         ("Frames to three handlers", "model answer"),
     ]
@@ -108,6 +109,8 @@ def test_every_criterion_has_a_wrong_answer() -> None:
         ("try: ...\nexcept anyio.get_cancelled_exc_class(): pass", "without raising it again"),
         ("with contextlib.suppress(BaseException): ...", "swallows a cancellation"),
         ("asyncio.create_task(run())", "nobody keeps the task"),
+        ("from asyncio import create_task as go\ngo(run())", "nobody keeps the task"),
+        ("import contextlib as c\nwith c.suppress(BaseException): ...", "swallows a cancellation"),
         ("async def f():\n    await handle.join()", "is not looked at"),
         ("try: ...\nexcept BaseException:\n    close()\n    raise", None),
         ("try: ...\nexcept Exception: pass", None),
@@ -117,7 +120,8 @@ def test_every_criterion_has_a_wrong_answer() -> None:
     ],
 )
 def test_what_hides_a_failure_is_seen(text: str, fault: str | None) -> None:
-    found = [(name, what) for name, _, what in offences({"broker.py": text})]
+    sources = Sources({"broker.py": text})
+    found = [(place.module.file, what) for place, what in hidden_failures(sources)]
     if fault is None:
         assert found == []
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -40,20 +41,26 @@ class Broker:
         self.config = config or BrokerConfig()
         self.stats = BrokerStats()
         self.token = CancellationToken()
-        """Thrown when shutdown is requested."""
+        """Cancelled when shutdown is requested."""
         self.handlers: dict[str, tuple[Handler, HandlerStats]] = {}
         """By name: what `subscribe` was given, and has given."""
 
     def subscribe(self, handler: Handler, *, name: str | None = None) -> HandlerStats:
         """Have ``await handler(frame)`` called with every frame. Before `serve`. Given."""
         stats = HandlerStats(name or f"handler-{len(self.handlers) + 1}")
+        if stats.name in self.handlers:
+            raise ValueError(f"A handler named {stats.name!r} is there: choose another name")
         self.handlers[stats.name] = handler, stats
         return stats
 
     def unsubscribe(self, name: str) -> None:
-        """Call that handler no more, while the broker serves; in the loop's own thread."""
+        """Call that handler no more, while the broker serves.
+
+        Raises `KeyError` for a name that no handler has, saying which there are, and `RuntimeError`
+        in another thread than the one of the loop that serves.
+        """
         raise NotImplementedError(
-            "foundation/01-tasks #9: unsubscribe() - end the handler's task, nothing else"
+            "foundation/01-tasks #9: unsubscribe() - check, then end the handler's task, nothing else"
         )
 
     def request_shutdown(self, reason: str = "requested") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -40,12 +41,13 @@ class Broker:
         self.config = config or BrokerConfig()
         self.stats = BrokerStats()
         self.token = CancellationToken()
-        """Thrown when shutdown is requested."""
+        """Cancelled when shutdown is requested."""
         self.handlers: dict[str, tuple[Handler, HandlerStats]] = {}
         """By name: what `subscribe` was given, and has given."""
         ### BEGIN SOLUTION
         self._sessions, self._feeds = TaskTracker("sessions"), TaskTracker("handlers")
         self._feeding: dict[str, TaskHandle[None]] = {}
+        self._thread = 0  # of the loop that serves
         self._frames: BroadcastSender[Frame] = broadcast(self.config.broadcast_capacity)
         self._publishing = anyio.Lock()
         self._pool = BlockingPool(self.config.processor_threads)
@@ -55,12 +57,22 @@ class Broker:
     def subscribe(self, handler: Handler, *, name: str | None = None) -> HandlerStats:
         """Have ``await handler(frame)`` called with every frame. Before `serve`. Given."""
         stats = HandlerStats(name or f"handler-{len(self.handlers) + 1}")
+        if stats.name in self.handlers:
+            raise ValueError(f"A handler named {stats.name!r} is there: choose another name")
         self.handlers[stats.name] = handler, stats
         return stats
 
     def unsubscribe(self, name: str) -> None:
-        """Call that handler no more, while the broker serves; in the loop's own thread."""
-        ### BEGIN SOLUTION #9: unsubscribe() - end the handler's task, nothing else
+        """Call that handler no more, while the broker serves.
+
+        Raises `KeyError` for a name that no handler has, saying which there are, and `RuntimeError`
+        in another thread than the one of the loop that serves.
+        """
+        ### BEGIN SOLUTION #9: unsubscribe() - check, then end the handler's task, nothing else
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("unsubscribe() belongs in the thread of the loop that serves")
+        if name not in self.handlers:
+            raise KeyError(f"No handler {name!r}: there are {', '.join(self.handlers) or 'none'}")
         del self.handlers[name]
         self._feeding.pop(name).abort()
         ### END SOLUTION
@@ -81,6 +93,7 @@ class Broker:
         `drain_deadline_s`; who is not done then is aborted, and has `abort_grace_s` to be gone.
         """
         ### BEGIN SOLUTION #1: serve() - listen, a task for each connection; drain when told to
+        self._thread = threading.get_ident()
         listeners = await anyio.create_tcp_listener(
             local_host=self.config.host, local_port=self.config.port
         )
