@@ -9,13 +9,9 @@ import pytest
 from meridian.academy.widgets.executor_runs import run_program
 from meridian.academy.widgets.executor_stepper import ExecutorStepper
 from meridian.academy.widgets.executor_svg import paint_executor
-from meridian.academy.widgets.loop_lab import (
-    FetchBesideCommands,
-    HeldLoop,
-    StationFetches,
-    beside_commands,
-    fetches,
-)
+from meridian.academy.widgets.fetch_beside_commands import FetchBesideCommands, beside_commands
+from meridian.academy.widgets.held_loop import HeldLoop
+from meridian.academy.widgets.station_fetches import StationFetches, fetches
 
 
 def words(svg: str) -> list[str]:

@@ -7,16 +7,16 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from meridian.academy.widgets.cancel_lab import (
+from meridian.academy.widgets.cancellation import (
     CANCELLERS,
     CLEANUPS,
     CancellationLab,
     cancelled,
     lines,
 )
-from meridian.academy.widgets.drain_lab import GRACE_S, STATIONS, DrainLab, drain
-from meridian.academy.widgets.pass_lab import ENDS, PassLab, run_pass
-from meridian.academy.widgets.select_lab import BRANCHES, WAYS, SelectLab, run_selects
+from meridian.academy.widgets.drain import GRACE_S, STATIONS, DrainLab, drain
+from meridian.academy.widgets.satellite_pass import ENDS, PassLab, run_pass
+from meridian.academy.widgets.select_branches import BRANCHES, WAYS, SelectLab, run_selects
 from meridian.foundation.tasks import PassOutcome
 
 EDGE, TWICE, EARLY, LEVEL, TRIO = CANCELLERS
