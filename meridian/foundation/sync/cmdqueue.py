@@ -150,6 +150,10 @@ class CommandQueue:
                 raise TypeError(f"Expected `Command`, got `{type(cmd).__name__}`")
         ledger = self._ledger
         with self._lock:
+            if ledger.closed and not batch:
+                if ledger.broken is None:
+                    raise QueueShutdown(0, 0)
+                ledger.refuse()
             if not ledger.closed and len(batch) <= ledger.common_limit() - len(self):
                 ledger.admit_many(batch)
                 return

@@ -567,3 +567,12 @@ def test_the_demo_dispatches_fifteen_and_three_of_them_safe_mode() -> None:
 def test_a_demo_larger_than_its_queue_ends() -> None:
     report = run_demo(capacity=2, producers=4, per_producer=6, handling_s=0)
     assert report.final == MetricsSnapshot(24, 24, 4)
+
+
+def test_an_empty_batch_is_refused_after_the_end_as_any_other() -> None:
+    queue = CommandQueue(1)
+    queue.push_many([])
+    queue.shutdown()
+    with pytest.raises(QueueShutdown) as caught:
+        queue.push_many([])
+    assert (caught.value.admitted, caught.value.offered) == (0, 0)

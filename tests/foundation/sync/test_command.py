@@ -76,6 +76,7 @@ STATUS = CommandKind.STATUS_REQUEST
         (REPOINT, {"azimuth": -0.001, "elevation": 0.0}, "azimuth"),
         (REPOINT, {"azimuth": math.nan, "elevation": 0.0}, "azimuth"),
         (REPOINT, {"azimuth": math.inf, "elevation": 0.0}, "azimuth"),
+        (REPOINT, {"azimuth": 10**400, "elevation": 0.0}, "azimuth"),
         (REPOINT, {"azimuth": True, "elevation": 0.0}, "azimuth"),
         (REPOINT, {"azimuth": "12", "elevation": 0.0}, "azimuth"),
         (REPOINT, {"azimuth": 0.0, "elevation": 90.001}, "elevation"),
