@@ -80,7 +80,7 @@ class Proof(msgspec.Struct, frozen=True):
     mutants: tuple[Variant, ...] = ()
     races: tuple[Variant, ...] = ()
     adapter: str = ""
-    quick: dict[str, int] = {}
+    quick: dict[str, float] = {}
     race_points: float | None = None
 
     def chosen(self, only: str | None) -> tuple[Variant, ...]:
