@@ -180,6 +180,17 @@ class Submission(Driving):
         """`peak_memory` without what the worker held before the package: interpreter, libraries."""
         return max(0, self.peak_memory() - self._empty_bytes)
 
+    def cpu_s(self) -> float:
+        """CPU seconds that the submission's processes have used, read from the kernel by the judge.
+
+        Of all its workers so far, so that the difference of two readings counts. Without a box, of
+        this process; 0.0 for a box on a system that has no /proc. In steps of some 10 ms.
+        """
+        if self._live().in_process:
+            used = os.times()
+            return used.user + used.system
+        return self._workshop.cpu_s()
+
     def output(self) -> str:
         """What the package printed to stdout so far, cut to the limit."""
         now = [] if self._connection is None else [self._connection.output()]

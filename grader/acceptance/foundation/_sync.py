@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from grader.judging.compare import CriterionFailed, require
-from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
 
 Row = tuple[int, int]  # priority, issued_at
 
+KIT = Path(__file__).with_name("_sync_probe.py")
+SCENARIOS = {
+    name: KIT.with_name(f"_sync_probe_{part}.py")
+    for part, names in (
+        ("order", "order batches history Idle wake_latencies read_while_held"),
+        ("admission", "Crowd Sleepers drained pops pop_seconds"),
+        ("schedules", "explored stress"),
+        ("failures", "failed_order failed_waking compared_while_held"),
+        ("work", "demo Work"),
+    )
+    for name in names.split()
+}
+
 # What other tests stand on: when this fails, they would only say the same again.
 BASE = "test_a_command_goes_through"
 PRIORITIES = (0, 10, 50, 100, 199, 200, 254, 255)
-PATIENCE_S = 4.0  # as in the probes: what waits longer is stuck
 
 
-def probe_of(submission: Submission, name: str = "_sync_probe") -> Remote:
-    return submission.probe(Path(__file__).with_name(f"{name}.py"))
+class Probes:
+    """What the probes tell of one submission: ``probes.order(rows)`` is `order` with the kit."""
+
+    def __init__(self, submission: Submission) -> None:
+        self._submission = submission
+        self._kit_module = submission.probe(KIT)
+        self.kit = self._kit_module.Kit(submission.module())
+        self.size = self._kit_module.size
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in SCENARIOS:
+            raise AttributeError(name)
+        function = getattr(self._submission.probe(SCENARIOS[name]), name)
+        return functools.partial(function, self.kit)
 
 
 def drawn(rng: random.Random, count: int) -> list[Row]:

@@ -1,40 +1,17 @@
 """What runs in the worker: every schedule of a few threads, by `meridian.testing.explore`; stress.
 
-Hostile code could tamper with what is counted here: the tests say where they rely on it.
+Each begins with `kit`, made by the other probe. Hostile code could tamper with what is counted.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import Any
 
-Row = tuple[int, int]  # priority, issued_at
-
-PATIENCE_S = 4.0
-
-
-def command(package: Any, priority: int, issued_at: int) -> Any:
-    """SAFE_MODE for 255, else a request for status with that priority."""
-    kinds = package.CommandKind
-    kind = kinds.SAFE_MODE if priority == 255 else kinds.STATUS_REQUEST
-    return package.Command.make(kind, priority=priority, issued_at=issued_at)
-
-
-def commands(package: Any, rows: Sequence[Row]) -> list[Any]:
-    return [command(package, *row) for row in rows]
-
-
-def thread(function: Callable[..., object], *arguments: Any) -> threading.Thread:
-    """A daemon, so that one that never returns keeps nothing from ending."""
-    made = threading.Thread(target=function, args=arguments, daemon=True)
-    made.start()
-    return made
-
+STALL_S = 2.0
 
 # -- schedules -----------------------------------------------------------------------------------
 
@@ -50,16 +27,16 @@ def _start(bundle: Any, *bodies: Callable[[], object]) -> None:
         one.join()
 
 
-def _one_slot(package: Any, bundle: Any) -> Callable[[], object]:
+def _one_slot(kit: Any, bundle: Any) -> Callable[[], object]:
     """Two producers and a consumer share one slot."""
-    queue = package.CommandQueue(1, primitives=bundle)
+    queue = kit.package.CommandQueue(1, primitives=bundle)
     popped: list[int] = []
 
     def first() -> None:
-        queue.push(command(package, 50, 1))
+        queue.push(kit.command(50, 1))
 
     def second() -> None:
-        queue.push(command(package, 60, 2))
+        queue.push(kit.command(60, 2))
 
     def consumer() -> None:
         popped.extend(queue.pop().issued_at for _ in range(2))
@@ -75,17 +52,17 @@ def _one_slot(package: Any, bundle: Any) -> Callable[[], object]:
     return check
 
 
-def _shutdown(package: Any, bundle: Any) -> Callable[[], object]:
+def _shutdown(kit: Any, bundle: Any) -> Callable[[], object]:
     """Shutdown against a push that waits, one that comes, and a pop."""
-    queue = package.CommandQueue(1, primitives=bundle)
-    queue.push(command(package, 50, 0))
+    queue = kit.package.CommandQueue(1, primitives=bundle)
+    queue.push(kit.command(50, 0))
     popped: list[int] = []
     refused: list[int] = []
 
     def push(issued_at: int) -> None:
         try:
-            queue.push(command(package, 50, issued_at))
-        except package.QueueShutdown:
+            queue.push(kit.command(50, issued_at))
+        except kit.package.QueueShutdown:
             refused.append(issued_at)
 
     def producer() -> None:
@@ -113,32 +90,32 @@ def _shutdown(package: Any, bundle: Any) -> Callable[[], object]:
     return check
 
 
-def _two_consumers(package: Any, bundle: Any) -> Callable[[], object]:
+def _two_consumers(kit: Any, bundle: Any) -> Callable[[], object]:
     """Two consumers, two producers, one slot: nobody sleeps beside a command."""
-    queue = package.CommandQueue(1, primitives=bundle)
+    queue = kit.package.CommandQueue(1, primitives=bundle)
     popped: list[int] = []
 
     def consumer() -> None:
         popped.append(queue.pop().issued_at)
 
     def first() -> None:
-        queue.push(command(package, 50, 1))
+        queue.push(kit.command(50, 1))
 
     def second() -> None:
-        queue.push(command(package, 50, 2))
+        queue.push(kit.command(50, 2))
 
     _start(bundle, consumer, consumer, first, second)
     return lambda: sorted(popped) == [1, 2]
 
 
-def _snapshot(package: Any, bundle: Any) -> Callable[[], object]:
+def _snapshot(kit: Any, bundle: Any) -> Callable[[], object]:
     """A snapshot while two SAFE_MODE are dispatched."""
-    queue = package.CommandQueue(2, primitives=bundle)
-    queue.push(command(package, 255, 0))
+    queue = kit.package.CommandQueue(2, primitives=bundle)
+    queue.push(kit.command(255, 0))
     seen: list[tuple[int, int, int]] = []
 
     def worker() -> None:
-        queue.push(command(package, 255, 1))
+        queue.push(kit.command(255, 1))
         queue.pop()
         queue.pop()
 
@@ -166,16 +143,16 @@ SCENARIOS = {
 
 
 def explored(
-    package: ModuleType, name: str, schedules: int, seed: int, preempt_in: Sequence[str] = ()
+    kit: Any, name: str, schedules: int, seed: int, preempt_in: Sequence[str] = ()
 ) -> tuple[int, str, str, str]:
     """How many schedules were run, and kind, message and trace of the first failure, if any."""
     from meridian.testing.interleave import NotDeterministic, ScenarioStuck, explore
 
     scenario = SCENARIOS[name]
-    folder = os.path.dirname(package.__file__ or "")
+    folder = os.path.dirname(kit.package.__file__ or "")
     try:
         report = explore(
-            lambda bundle: scenario(package, bundle),
+            lambda bundle: scenario(kit, bundle),
             max_schedules=schedules,
             seed=seed,
             max_steps=20_000 if preempt_in else 3_000,
@@ -190,14 +167,14 @@ def explored(
     return report.schedules, failure.kind, failure.message, str(failure.trace)
 
 
-def stress(package: Any, producers: int, each: int, consumers: int) -> tuple[int, int, int]:
+def stress(kit: Any, producers: int, each: int, consumers: int) -> tuple[int, int, int]:
     """Threads that change places all the time: commands popped, lost, and popped twice."""
-    queue = package.CommandQueue(16)
+    queue = kit.package.CommandQueue(16)
     popped: list[list[int]] = [[] for _ in range(consumers)]
 
     def produce(number: int) -> None:
         for i in range(each):
-            queue.push(command(package, (50, 100, 255)[i % 3], number * each + i))
+            queue.push(kit.command((50, 100, 255)[i % 3], number * each + i))
 
     def consume(into: list[int]) -> None:
         while (one := queue.pop()) is not None:
@@ -206,18 +183,25 @@ def stress(package: Any, producers: int, each: int, consumers: int) -> tuple[int
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        takers = [thread(consume, into) for into in popped]
-        makers = [thread(produce, number) for number in range(producers)]
-        for one in makers:
-            one.join(PATIENCE_S)
-        deadline = time.perf_counter() + PATIENCE_S / 2
-        while sum(map(len, popped)) < producers * each and time.perf_counter() < deadline:
-            time.sleep(0.001)
+        takers = [kit.call(consume, into) for into in popped]
+        makers = [kit.call(produce, number) for number in range(producers)]
+        _while_it_moves(makers, popped)
         queue.shutdown()
-        for one in takers:
-            one.join(PATIENCE_S)
+        kit.join(takers)
     finally:
         sys.setswitchinterval(interval)
     seen = [issued_at for into in popped for issued_at in into]
     different = set(seen)
     return len(seen), producers * each - len(different), len(seen) - len(different)
+
+
+def _while_it_moves(makers: Sequence[Any], popped: Sequence[Sequence[int]]) -> None:
+    """Wait for all `makers`, as long as something comes out every other second."""
+    seen, since = -1, time.perf_counter()
+    while any(maker.outcome == "waits" for maker in makers):
+        time.sleep(0.005)
+        count = sum(map(len, popped))
+        if count > seen:
+            seen, since = count, time.perf_counter()
+        elif time.perf_counter() > since + STALL_S:
+            return

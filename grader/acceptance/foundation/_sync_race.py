@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from grader.acceptance.foundation._sync import BASE, Row, probe_of, require_order
+from grader.acceptance.foundation._sync import BASE, Probes, Row, require_order
 from grader.judging.compare import require
 from grader.proxy.submission import Submission
-from grader.races.race import Race, require_ratio, timed
+from grader.races.contest import Contest
+from grader.races.race import Race, timed
 
 COMMANDS = 6_000
 ROUNDS = 20
-HALF = 0.5  # of the model answer's speed
 TARGET = 1.0  # of the peer's speed
 PEER = "queue.PriorityQueue"
 
@@ -22,7 +22,7 @@ class Side:
     """New commands in every round, made outside the clock; the order is checked after it."""
 
     def __init__(self, side: Submission, seed: int, *, together: bool) -> None:
-        self._work = probe_of(side, "_sync_probe_work").Work(side.module())
+        self._work = Probes(side).Work()
         self._rng = random.Random(seed)
         self._together = together
 
@@ -55,18 +55,8 @@ def test_half_the_speed(
     race: Race,
 ) -> None:
     """A command goes in and out at half the speed of the model answer."""
-    seed = rng.getrandbits(32)
-    result = race.compare(
-        "Push and pop, the half",
-        Side(submission, seed, together=False),
-        Side(reference or peer, seed, together=False),
-        peer_name="model answer" if reference else PEER,
-        unit="command",
-        rounds=ROUNDS,
-        per=COMMANDS,
-        target=HALF,
-    )
-    require_ratio(result, "push and pop")
+    contest = _contest(submission, reference, peer, rng, race, together=False)
+    contest.half("Push and pop", "push and pop")
 
 
 @pytest.mark.criterion("9", points=2, after=BASE)
@@ -81,7 +71,8 @@ def test_speed(
 
     Or at nine tenths of the model answer's speed.
     """
-    _race("Push and pop", submission, reference, peer, rng, race, together=False)
+    contest = _contest(submission, reference, peer, rng, race, together=False)
+    contest.beside_the_peer("Push and pop", "push and pop", TARGET)
 
 
 @pytest.mark.criterion("9", points=1, after=BASE)
@@ -96,11 +87,12 @@ def test_speed_of_threads(
 
     Or at nine tenths of the model answer's speed.
     """
-    _race("Three producers, one consumer", submission, reference, peer, rng, race, together=True)
+    name = "Three producers, one consumer"
+    contest = _contest(submission, reference, peer, rng, race, together=True)
+    contest.beside_the_peer(name, name.lower(), TARGET)
 
 
-def _race(
-    name: str,
+def _contest(
     submission: Submission,
     reference: Submission | None,
     peer: Submission,
@@ -108,21 +100,19 @@ def _race(
     race: Race,
     *,
     together: bool,
-) -> None:
+) -> Contest:
     seed = rng.getrandbits(32)
-    result = race.compare(
-        name,
-        Side(submission, seed, together=together),
-        Side(peer, seed, together=together),
+    return Contest(
+        race=race,
+        submission=submission,
+        reference=reference,
+        peer=peer,
         peer_name=PEER,
+        side=lambda racer: Side(racer, seed, together=together),
         unit="command",
-        rounds=ROUNDS,
         per=COMMANDS,
-        target=TARGET,
-        reference=Side(reference, seed, together=together) if reference else None,
-        memory=(submission, peer, reference),
+        rounds=ROUNDS,
     )
-    require_ratio(result, name.lower())
 
 
 __all__ = ["test_half_the_speed", "test_speed", "test_speed_of_threads"]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import random
 from itertools import groupby
 
 import pytest
 
-from grader.acceptance.foundation._sync import BASE, probe_of
+from grader.acceptance.foundation._sync import BASE, Probes
 from grader.judging.compare import CriterionFailed, require
+from grader.judging.source_rules import Sources, lock_used
 from grader.proxy.submission import Submission
 
 SCHEDULES = 1_500  # of each scenario, in questions of a part each
 PART = 500
 BYTECODES = 400
-PRODUCERS, EACH, ROUNDS = 8, 1_000, 5
+PRODUCERS, EACH, ROUNDS = 8, 5_000, 2
 READS = 10_000
 READ_S = 0.100
 TRIES = 5
@@ -30,11 +30,11 @@ def _explore(
     preempt_in: tuple[str, ...] = (),
 ) -> None:
     """Run the scenario under many schedules; the first failure is told with its interleaving."""
-    probe, package = probe_of(submission, "_sync_probe_schedules"), submission.module()
+    probe = Probes(submission)
     left = BYTECODES if preempt_in else SCHEDULES
     while left > 0:
         count, kind, message, trace = probe.explored(
-            package, name, min(left, PART), rng.randrange(1 << 30), list(preempt_in)
+            name, min(left, PART), rng.randrange(1 << 30), list(preempt_in)
         )
         if kind:
             lines = [line for line, _ in groupby(trace.splitlines())]  # a place, not each bytecode
@@ -66,9 +66,9 @@ def test_two_consumers_in_every_schedule(submission: Submission, rng: random.Ran
 @pytest.mark.criterion("3", points=4, after=BASE)
 def test_stress_loses_nothing(submission: Submission) -> None:
     """Eight producers, 5,000 commands each, threads that change places all the time."""
-    probe, package = probe_of(submission, "_sync_probe_schedules"), submission.module()
+    probe = Probes(submission)
     for number in range(ROUNDS):
-        popped, lost, doubled = probe.stress(package, PRODUCERS, EACH, 1 + number % 2)
+        popped, lost, doubled = probe.stress(PRODUCERS, EACH, 1 + number % 2)
         require(
             (popped, lost, doubled) == (PRODUCERS * EACH, 0, 0),
             f"{PRODUCERS} producers pushed {EACH} commands each: {popped} were popped, {lost} are "
@@ -79,9 +79,9 @@ def test_stress_loses_nothing(submission: Submission) -> None:
 @pytest.mark.criterion("4", points=5, after=BASE)
 def test_metrics_do_not_wait_for_the_lock(submission: Submission) -> None:
     """10,000 readings of the metrics, while a thread holds the queue's lock, take 100 ms."""
-    probe, package = probe_of(submission), submission.module()
+    probe = Probes(submission)
     for attempt in range(TRIES):
-        done, took = probe.read_while_held(package, READS)
+        done, took = probe.read_while_held(READS)
         if done == READS and took <= READ_S:
             return
         require(
@@ -98,24 +98,9 @@ def test_metrics_do_not_wait_for_the_lock(submission: Submission) -> None:
 @pytest.mark.criterion("4", points=2, after=BASE)
 def test_metrics_know_no_lock(submission: Submission) -> None:
     """The class Metrics takes no lock and makes none. Read from the source."""
-    for file, source in submission.sources().items():
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.ClassDef) and node.name == "Metrics":
-                for inner in ast.walk(node):
-                    name = _lock_name(inner)
-                    line = getattr(inner, "lineno", node.lineno)
-                    require(name is None, f"{file}:{line}: class Metrics uses {name}: no lock here")
-
-
-def _lock_name(node: ast.AST) -> str | None:
-    locks = {"Lock", "RLock", "Condition", "Semaphore", "Event", "acquire", "release"}
-    if isinstance(node, ast.With):
-        return f"with {ast.unparse(node.items[0].context_expr)}"
-    if isinstance(node, ast.Attribute) and node.attr in locks:
-        return node.attr
-    if isinstance(node, ast.Name) and node.id in locks:
-        return node.id
-    return None
+    metrics = Sources(submission.sources()).class_named("Metrics")
+    for place, lock in lock_used(metrics.nodes()):
+        require(False, f"{place}: class Metrics uses {lock}: no lock here")
 
 
 @pytest.mark.criterion("4", points=3, after=BASE)

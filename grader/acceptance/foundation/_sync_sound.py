@@ -3,75 +3,91 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import fnmatch
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from grader.acceptance.foundation._sync import BASE, probe_of
+from grader.acceptance.foundation._sync import BASE, Probes
 from grader.judging.compare import expect, require
+from grader.judging.source_flow import Flow, compared, stranger_called
+from grader.judging.source_rules import Place, Sources
 from grader.proxy.submission import Submission
 
-NOT_HELD = {"print", "open", "input", "breakpoint"}
-LOGS = {"logging", "logger", "log", "_log", "warnings"}
-EVERY_S = 0.020
+NOT_HELD = (
+    *("print", "open", "input", "breakpoint", "builtins.*", "sys.stdout.*", "sys.stderr.*"),
+    *("logging.*", "warnings.*", "sleep", "*.sleep"),
+)
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+PRIMITIVES = {"Lock", "Condition", "Thread", "monotonic_ns"}  # handed in, and to be called
+EVERY_S, AT_MOST_S = 0.020, 0.040
+TRIES = 3  # a machine that does other work may be late once
 
 
 @pytest.mark.criterion("7", points=3, after=BASE)
 def test_locks_are_held_by_with_alone(submission: Submission) -> None:
-    """No acquire and no release; nothing printed, logged or slept while a lock is held.
+    """No acquire and no release; while a lock is held nothing is printed, logged or slept, nothing
+    is called that was handed in, and no command is compared.
 
-    Read from the source.
+    Read from the source, with what the block calls.
     """
-    for file, source in submission.sources().items():
-        tree = ast.parse(source)
-        for call in _calls(tree):
-            if isinstance(call.func, ast.Attribute) and call.func.attr in ("acquire", "release"):
-                require(
-                    False,
-                    f"{file}:{call.lineno}: {ast.unparse(call)}: hold locks by `with` alone, so "
-                    "that no way out of a block leaves one held",
-                )
-        for block in ast.walk(tree):
-            if not (isinstance(block, ast.With) and any(map(_is_lock, block.items))):
-                continue
-            for statement in block.body:
-                for call in _calls(statement):
-                    wrong = _foreign(call.func)
-                    what = f"{ast.unparse(call.func)}() while a lock is held"
-                    require(not wrong, f"{file}:{call.lineno}: {what}: do it after the block")
+    sources = Sources(submission.sources())
+    for place in sources.locks_by_hand():
+        require(
+            False,
+            f"{place}: {place.text}: hold locks by `with` alone, so that no way out of a block "
+            "leaves one held",
+        )
+    flow = Flow(sources)
+    held = list(flow.while_held())
+    found = [(place, f"{place.name}()") for place in held if _tells(place)]
+    found += [
+        (place, f"{place.text}, handed in from outside,")
+        for place in stranger_called(flow, held, known=PRIMITIVES)
+    ]
+    found += [
+        (place, f"comparison of commands, {place.text},")
+        for place in compared(flow, held, "Command")
+    ]
+    for place, what in found:
+        require(False, f"{place}: {what} while a lock is held: do it after the block")
 
 
-def _calls(tree: ast.AST) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+def _tells(place: Place) -> bool:
+    """A call that prints, logs or sleeps."""
+    call = place.node
+    if not isinstance(call, ast.Call):
+        return False
+    if any(fnmatch.fnmatchcase(place.name, name) for name in NOT_HELD):
+        return True
+    return isinstance(call.func, ast.Attribute) and call.func.attr in LEVELS
 
 
-def _is_lock(item: ast.withitem) -> bool:
-    """``with self._lock:`` and the like; what is called gives something else."""
-    name = ast.unparse(item.context_expr)
-    return isinstance(item.context_expr, ast.Name | ast.Attribute) and name != "changed"
+@pytest.mark.criterion("7", points=1, after=BASE)
+def test_commands_are_not_compared(submission: Submission) -> None:
+    """No comparison of commands, by a heap or a list either, runs while a lock is held.
+
+    Run in the worker: commands that note who compares them.
+    """
+    names = Probes(submission).compared_while_held()
+    require(
+        names == [],
+        f"While a lock was held, commands were compared by {', '.join(map(str, names))}: a command "
+        "is its user's, who may write any comparison; keep a key and a number beside it",
+    )
 
 
-def _foreign(function: ast.expr) -> bool:
-    if isinstance(function, ast.Name):
-        return function.id in NOT_HELD
-    if isinstance(function, ast.Attribute):
-        owner = function.value
-        name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", "")
-        return function.attr == "sleep" or name in LOGS
-    return False
-
-
-@pytest.mark.criterion("7", points=5, after=BASE)
+@pytest.mark.criterion("7", points=4, after=BASE)
 def test_a_failure_inside_is_told_to_all(submission: Submission) -> None:
     """What fails while the lock is held breaks the queue for all who wait and all who come.
 
     Run in the worker: an order that cannot be found, a wake-up that fails.
     """
-    probe, package = probe_of(submission, "_sync_probe_work"), submission.module()
+    probe = Probes(submission)
     failed = {
-        "a comparison of issued_at raised OSError, 3 pushes waited": probe.failed_order(package),
-        "a wake-up raised OSError, 2 consumers waited": probe.failed_waking(package),
+        "a comparison of issued_at raised OSError, 3 pushes waited": probe.failed_order(),
+        "a wake-up raised OSError, 2 consumers waited": probe.failed_waking(),
     }
     struck = {what: outcomes for what, outcomes in failed.items() if outcomes}
     require(bool(struck), "Nothing could be made to fail: take every lock of `primitives`")
@@ -86,7 +102,19 @@ def test_a_failure_inside_is_told_to_all(submission: Submission) -> None:
 @pytest.mark.criterion("8", points=5, after=BASE)
 def test_the_demo(submission: Submission) -> None:
     """The demo dispatches 15 commands, 3 of them SAFE_MODE, and samples about every 20 ms."""
-    report = probe_of(submission, "_sync_probe_work").demo(submission.module())
+    probe = Probes(submission)
+    for attempt in range(TRIES):
+        apart_s = _demo_checked(probe.demo())
+        require(
+            apart_s >= 0.9 * EVERY_S and (apart_s <= AT_MOST_S or attempt < TRIES - 1),
+            f"The samples are {apart_s * 1e3:.1f} ms apart; one every 20 ms is asked, 40 at most",
+        )
+        if apart_s <= AT_MOST_S:
+            return
+
+
+def _demo_checked(report: dict[str, Any]) -> float:
+    """What holds however busy the machine is; the seconds between two samples."""
     expect(report["final"], (15, 15, 3), "pushed, dispatched and SAFE_MODE at the end")
     kinds = [kind for _, kind, _ in report["dispatched"]]
     expect(sorted(kinds), sorted(["SAFE_MODE", "ABORT_PASS", "REPOINT"] * 3 + _LESSER * 3), "kinds")
@@ -99,11 +127,7 @@ def test_the_demo(submission: Submission) -> None:
             all(now >= was for was, now in zip(one[1:], other[1:], strict=True)),
             f"A counter went down: {one[1:]}, then {other[1:]}",
         )
-    apart_s = (samples[-1][0] - samples[0][0]) / (len(samples) - 1)
-    require(
-        apart_s >= 0.9 * EVERY_S,
-        f"The samples are {apart_s * 1e3:.1f} ms apart, every 20 ms are asked",
-    )
+    return float(samples[-1][0] - samples[0][0]) / (len(samples) - 1)
 
 
 _LESSER = ["STATUS_REQUEST", "HOUSEKEEPING"]
@@ -112,7 +136,7 @@ _LESSER = ["STATUS_REQUEST", "HOUSEKEEPING"]
 @pytest.mark.criterion("8", points=3, after=BASE)
 def test_the_table_of_the_demo(submission: Submission) -> None:
     """The printed table shows the order of dispatch beside that of arrival."""
-    report = probe_of(submission, "_sync_probe_work").demo(submission.module())
+    report = Probes(submission).demo()
     rows = [line.split() for line in report["printed"].splitlines()]
     table = [row for row in rows if len(row) == 4 and row[0].isdigit()]
     want = [
@@ -126,6 +150,7 @@ def test_the_table_of_the_demo(submission: Submission) -> None:
 
 __all__ = [
     "test_locks_are_held_by_with_alone",
+    "test_commands_are_not_compared",
     "test_a_failure_inside_is_told_to_all",
     "test_the_demo",
     "test_the_table_of_the_demo",

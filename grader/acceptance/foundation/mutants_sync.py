@@ -10,6 +10,7 @@ COMMAND, DEMO, METRICS, QUEUE = "command.py", "demo.py", "metrics.py", "queue.py
 PUSH = "heapq.heappush(self._heap, (*self._key(cmd), cmd))"
 COUNT = "self._metrics._count_admission()"
 WAIT = "self._filled.wait(left_s)"
+POLL = "self._filled.wait(0.00005 if left_s is None else left_s)"
 BEGIN = (
     "        with self._lock:\n            try:\n"
     "                if self._is_shutdown:\n                    self._refuse()\n"
@@ -52,6 +53,11 @@ MUTANTS = (
         ),
     ),
     Variant(
+        "no_float_is_so_large",  # OverflowError of math.isfinite, and no answer
+        "1",
+        (Change(COMMAND, "return -math.inf < value < math.inf", "return math.isfinite(value)"),),
+    ),
+    Variant(
         "priority_of_nine_bits",
         "1",
         (Change(COMMAND, "0 <= self.priority <= 255", "0 <= self.priority <= 256"),),
@@ -59,13 +65,25 @@ MUTANTS = (
     Variant(
         "a_bool_is_an_azimuth",
         "1",
-        (Change(COMMAND, "(int, float)) and not isinstance(value, bool)", "(int, float))"),),
+        (Change(COMMAND, "if isinstance(value, bool) or not", "if not"),),
     ),
     # -- 2: waiting
     Variant(
-        "polls",  # wakes up every half millisecond to look
+        "polls",  # wakes up thousands of times a second to look
         "2",
-        (Change(QUEUE, WAIT, "self._filled.wait(0.0005 if left_s is None else left_s)"),),
+        (Change(QUEUE, WAIT, POLL),),
+    ),
+    Variant(
+        "polls_and_lies_about_it",  # no clock that the package can reach tells of it
+        "2",
+        (
+            Change(QUEUE, WAIT, POLL),
+            Change(
+                QUEUE,
+                "import heapq\n",
+                "import heapq\nimport time\n\ntime.process_time = lambda: 0.0\n",
+            ),
+        ),
     ),
     # -- 3: schedules
     Variant(
@@ -131,6 +149,23 @@ MUTANTS = (
         ),
     ),
     Variant(
+        "counters_without_a_class_of_that_name",  # so that nobody looks into it
+        "4",
+        (
+            Change(METRICS, "class Metrics:\n", "class Counters:\n"),
+            Change(
+                QUEUE,
+                "from .metrics import Metrics\n",
+                "from .metrics import Counters as Metrics\n",
+            ),
+            Change(
+                "__init__.py",
+                "from .metrics import Metrics, ",
+                "from .metrics import Counters as Metrics, ",
+            ),
+        ),
+    ),
+    Variant(
         "read_in_the_order_of_counting",
         "4",
         (
@@ -170,6 +205,11 @@ MUTANTS = (
                 "        return bool(self._heap) and not self._is_shutdown\n",
             ),
         ),
+    ),
+    Variant(
+        "nothing_is_pushed_after_the_end",  # silently, where no command is in the batch
+        "5",
+        (Change(QUEUE, "        if not cmds:\n", "        if cmds is None:\n"),),
     ),
     Variant(
         "wakes_one_consumer",  # the others wait for ever
@@ -235,11 +275,81 @@ MUTANTS = (
         "7",
         (Change(QUEUE, END, END + '            print("shut down")\n'),),
     ),
+    Variant(
+        "prints_under_a_lock_called_changed",
+        "7",
+        (
+            Change(
+                QUEUE,
+                END,
+                "        changed = self._lock\n        with changed:\n"
+                "            self._is_shutdown = True\n            self._wake_all()\n"
+                '            print("shut down")\n',
+            ),
+        ),
+    ),
+    Variant(
+        "logs_below_the_block",  # in what is called while the lock is held
+        "7",
+        (
+            Change(
+                QUEUE,
+                "import heapq\n",
+                "import heapq\nfrom time import sleep as note\n",
+            ),
+            Change(
+                QUEUE,
+                "    def _wake_all(self) -> None:\n",
+                "    def _wake_all(self) -> None:\n        note(0)\n",
+            ),
+        ),
+    ),
+    Variant(
+        "calls_back_while_it_holds_the_lock",
+        "7",
+        (
+            Change(
+                QUEUE,
+                "    def shutdown(self) -> None:\n",
+                "    def listen(self, heard) -> None:\n        self._heard = [heard]\n\n"
+                "    def shutdown(self) -> None:\n",
+            ),
+            Change(
+                QUEUE,
+                END,
+                END + "            for heard in getattr(self, '_heard', ()):\n"
+                "                heard()\n",
+            ),
+        ),
+    ),
+    Variant(
+        "looks_for_its_command",  # by ==, among those that wait
+        "7",
+        (
+            Change(
+                QUEUE,
+                "                self._producers.remove(entry)\n",
+                "                waiting = [other.command for *_, other in self._producers]\n"
+                "                del self._producers[waiting.index(cmd)]\n",
+            ),
+        ),
+    ),
     # -- 8: the demo
     Variant(
         "one_sample",
         "8",
         (Change(DEMO, "        while len(dispatched) < total:\n", "        if not samples:\n"),),
+    ),
+    Variant(
+        "samples_too_seldom",
+        "8",
+        (
+            Change(
+                DEMO,
+                "due = began + len(samples) * sample_every",
+                "due = began + len(samples) * 0.055",
+            ),
+        ),
     ),
     Variant(
         "table_of_arrivals",

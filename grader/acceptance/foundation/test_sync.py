@@ -38,6 +38,7 @@ from grader.acceptance.foundation._sync_admission import (
 )
 from grader.acceptance.foundation._sync_sound import (
     test_locks_are_held_by_with_alone,
+    test_commands_are_not_compared,
     test_a_failure_inside_is_told_to_all,
     test_the_demo,
     test_the_table_of_the_demo,
@@ -72,6 +73,7 @@ __all__ = [
     "test_safe_mode_takes_the_next_slot",
     "test_the_reserve_is_for_emergencies",
     "test_locks_are_held_by_with_alone",
+    "test_commands_are_not_compared",
     "test_a_failure_inside_is_told_to_all",
     "test_the_demo",
     "test_the_table_of_the_demo",

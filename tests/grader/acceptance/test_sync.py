@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from grader.acceptance.foundation.mutants_sync import MUTANTS, SLOW
 from grader.authoring.build import write_exercise
 from grader.authoring.mutants import Variant
 from grader.box import detect
+from grader.judging.source_rules import Sources, lock_used
 from meridian.academy.outcomes import NOT_JUDGED, shown_outcome
+from meridian.foundation.sync import Metrics
 from tests.grader.acceptance.sync_answers import (
     ADAPTER,
     CAPSTONE,
@@ -25,6 +29,8 @@ from tests.grader.acceptance.sync_answers import (
     judge,
     missed,
 )
+
+RIGHT = Path(__file__).with_name("sync_right")
 
 
 def test_points_add_up() -> None:
@@ -71,6 +77,12 @@ def test_the_queue_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert speed.score >= 3, speed
 
 
+def test_the_metrics_of_the_queue_itself_know_no_lock() -> None:
+    file = Path(inspect.getfile(Metrics))
+    sources = Sources({file.name: file.read_text(encoding="utf-8")})
+    assert list(lock_used(sources.class_named("Metrics").nodes())) == []
+
+
 @pytest.mark.parametrize("box", ["none", "auto"])
 def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
     write_exercise(ROOT, MODULE, tmp_path / "exercise")
@@ -84,6 +96,17 @@ def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
     for criterion in report.criteria[1:8]:
         assert criterion.message.endswith("is not written yet")
         assert criterion.message.count(NOT_JUDGED) == len(criterion.message.splitlines())
+
+
+@pytest.mark.parametrize("right", ["one_condition", "lock_and_two_conditions"])
+def test_right_answers_of_another_kind(
+    right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+    answer = tmp_path / "submission"
+    shutil.copytree(SOLUTION, answer)
+    shutil.copy(RIGHT / f"{right}.py", answer / "command_queue" / "queue.py")
+    assert missed(judge(answer, tmp_path)) == {}
 
 
 @pytest.mark.parametrize("variant", HALVES[0], ids=lambda v: v.name)

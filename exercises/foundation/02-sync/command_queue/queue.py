@@ -86,7 +86,10 @@ class CommandQueue:
         )
 
     def push_many(self, cmds: Sequence[Command]) -> None:
-        """Admit all of `cmds`, in the order of dispatch where they have to wait."""
+        """Admit all of `cmds`, in the order of dispatch where they have to wait.
+
+        Raises as `push` does; after `shutdown` for no commands at all as well.
+        """
         raise NotImplementedError(
             "foundation/02-sync #1: push_many() - as many push(), the best first"
         )

@@ -138,8 +138,15 @@ class CommandQueue:
         ### END SOLUTION
 
     def push_many(self, cmds: Sequence[Command]) -> None:
-        """Admit all of `cmds`, in the order of dispatch where they have to wait."""
+        """Admit all of `cmds`, in the order of dispatch where they have to wait.
+
+        Raises as `push` does; after `shutdown` for no commands at all as well.
+        """
         ### BEGIN SOLUTION #1: push_many() - as many push(), the best first
+        if not cmds:
+            with self._lock:
+                if self._is_shutdown:
+                    self._refuse()
         for cmd in sorted(cmds, key=lambda cmd: (-cmd.priority, cmd.issued_at)):
             self.push(cmd)
         ### END SOLUTION
