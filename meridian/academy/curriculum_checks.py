@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from meridian.academy.curriculum import Module, Track
+from meridian.academy.curriculum_records import Module, Track
 
 __all__ = ["TOTAL_POINTS", "problems"]
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from meridian.academy.curriculum import Capstone
-from meridian.academy.outcomes import progress_sentence, replay_id, shown_outcome, was_judged
+from meridian.academy.outcomes import replay_id, shown_outcome
 from meridian.academy.races import describe
+from meridian.academy.story_headline import headline, whole
 from meridian.academy.story_words import BOXES, CAUSES, NEXT, STOPPED, mark, printable, word
 from meridian.academy.widgets.report import CriterionVerdict, Verdict
 
@@ -35,7 +36,6 @@ __all__ = [
 
 COMMAND = re.compile(r"\bmeridian [a-z]+ [\w/-]+")
 """A command of ours in a sentence, for markup that keeps it together."""
-_QUOTED = 120
 
 
 class HandMark(NamedTuple):
@@ -126,12 +126,12 @@ def tell(
     by_hand = {entry.criterion: entry for entry in marks}
     kinds = _kinds(capstone)
     cause = _cause(verdict)
-    headline, why = _headline(verdict, capstone)
+    said, why = headline(verdict, capstone)
     return Story(
         title=capstone.title if capstone else verdict.capstone,
-        headline=headline,
+        headline=said,
         why=why,
-        outcome=_whole(verdict),
+        outcome=whole(verdict),
         share=verdict.score / verdict.max_score if verdict.max_score else 0.0,
         rule=_rule(verdict, capstone),
         notes=tuple(_notes(verdict)),
@@ -153,73 +153,6 @@ def _kinds(capstone: Capstone | None) -> Mapping[str, str]:
         return {}
     required = {c.id: "required" for c in capstone.criteria if c.required}
     return required | {c.id: "bonus" for c in capstone.bonus}
-
-
-def _counted(verdict: Verdict) -> list[CriterionVerdict]:
-    """Criteria that were judged; a bonus has a name, not a number."""
-    return [c for c in verdict.criteria if c.id.isdigit() and was_judged(c.outcome, c.message)]
-
-
-def _whole(verdict: Verdict) -> str:
-    """Nothing left to mend, something wrong, or nothing begun that could be right or wrong."""
-    if not verdict.judged:
-        return "not_run"
-    shown = {c.shown for c in _counted(verdict)}
-    good = verdict.passed if verdict.mode == "submit" else shown == {"passed"}
-    if good:
-        return "passed"
-    begun = shown - {"blocked"} != {"not_written"}
-    return "failed" if begun else "not_written"
-
-
-def _headline(verdict: Verdict, capstone: Capstone | None) -> tuple[str, str]:
-    """The verdict in one sentence, and in another what is missing."""
-    points = f"{verdict.score:g} of {verdict.max_score:g} points"
-    if not verdict.judged:
-        return "Not judged", "This attempt does not count" if verdict.mode == "submit" else ""
-    if verdict.mode != "submit":
-        verb = "Checked" if verdict.mode == "check" else "Raced"
-        shown = [c.shown for c in _counted(verdict)]
-        return progress_sentence(verb, shown, f"{points} so far"), ""
-    if verdict.bonus:
-        points += f" with a bonus of {verdict.bonus:g}"
-    if verdict.passed:
-        return f"Passed: {points}", ""
-    needed = f"{capstone.pass_mark} points" if capstone else "The pass mark"
-    trouble = _notebook_trouble(verdict)
-    if not trouble:
-        return f"Not passed: {points}", f"{needed} and every required criterion are needed"
-    if capstone is not None and _would_pass(verdict, capstone):
-        return f"Not passed: the notebook {trouble}. The rest would do: {points}", ""
-    return f"Not passed: {points}", (
-        f"{needed}, every required criterion and a notebook that runs are needed. "
-        f"The notebook {trouble}"
-    )
-
-
-def _would_pass(verdict: Verdict, capstone: Capstone) -> bool:
-    """Whether points and required criteria are enough: only the notebook is missing."""
-    outcomes = {c.id: c.outcome for c in verdict.criteria}
-    enough = verdict.score * 100 >= capstone.pass_mark * verdict.max_score
-    return enough and all(outcomes.get(c.id) == "passed" for c in capstone.criteria if c.required)
-
-
-def _notebook_trouble(verdict: Verdict) -> str:
-    """What is wrong with the notebook, with its first cell that is, in half a sentence."""
-    if verdict.notebook.outcome in ("passed", "not_run"):
-        return ""
-    bad = [c for c in verdict.notebook.cells if c.outcome not in ("passed", "not_run")]
-    if not bad:
-        return "does not run from top to bottom"
-    where = f" in cell {bad[0].id!r}" if bad[0].id else ""
-    lines = bad[0].message.strip().splitlines()
-    said = f" ({_short(lines[-1])})" if lines else ""
-    return f"does not run from top to bottom{where}{said}"
-
-
-def _short(line: str) -> str:
-    """As much of `line` as fits into a sentence; the whole stands with its cell."""
-    return line if len(line) <= _QUOTED else f"{line[:_QUOTED].rstrip()} ..."
 
 
 def _rule(verdict: Verdict, capstone: Capstone | None) -> str:
