@@ -13,9 +13,7 @@ from itertools import chain
 
 from grader.judging.source_rules import AnyFunction, Place, Sources
 
-__all__ = ["Flow", "compared", "stranger_called"]
-
-_LOOP = (ast.For, ast.AsyncFor, ast.comprehension)
+__all__ = ["Flow", "function_with", "last_name"]
 
 
 class Flow:
@@ -26,7 +24,7 @@ class Flow:
         self._functions: dict[str, list[Place]] = {}  # "pop", and "CommandQueue.pop"
         self._calls: dict[str, list[Place]] = {}  # by the last name of what is called
         self._made: dict[str, set[str]] = {}  # classes of an attribute or a name
-        self._given: dict[str, list[tuple[Place, ast.expr]]] = {}  # what an attribute is set to
+        self.given: dict[str, list[tuple[Place, ast.expr]]] = {}  # what an attribute is set to
         self._classes = {
             place.node.name: place
             for place in sources.nodes()
@@ -39,7 +37,7 @@ class Flow:
         match place.node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 self._functions.setdefault(name, []).append(place)
-                if owner := self._class_of(place):
+                if owner := self.class_of(place):
                     self._functions.setdefault(f"{owner}.{name}", []).append(place)
             case ast.Call():
                 self._calls.setdefault(place.name.rpartition(".")[2], []).append(place)
@@ -54,7 +52,7 @@ class Flow:
                 self._note_class(ast.Name(name), annotation)
 
     def _note_value(self, place: Place, target: ast.expr, value: ast.expr) -> None:
-        self._given.setdefault(_last(target), []).append((place, value))
+        self.given.setdefault(last_name(target), []).append((place, value))
         if isinstance(value, ast.Call):
             self._note_class(target, value.func)
 
@@ -65,7 +63,7 @@ class Flow:
         if isinstance(of, ast.Constant) and isinstance(of.value, str):
             names |= set(of.value.replace("|", " ").split())
         if found := names & self._classes.keys():
-            self._made.setdefault(_last(target), set()).update(found)
+            self._made.setdefault(last_name(target), set()).update(found)
 
     # -- where it goes ---------------------------------------------------------------------------
 
@@ -126,13 +124,13 @@ class Flow:
         """The functions of the package that run because of this one node."""
         node = place.node
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            return [f for f in self._named(place, node) if _is_property(f.node)]
+            return [f for f in self.named(place, node) if _is_property(f.node)]
         if not isinstance(node, ast.Call):
             return []
-        found = self._named(place, node.func)
+        found = self.named(place, node.func)
         if isinstance(node.func, ast.Name) and self._is_parameter(place, node.func.id):
             found = [f for v in self.handed(place, node.func) for f in self._callable(*v)]
-        if _last(node.func) in ("wait_for", "sorted", "min", "max", "map", "filter", "sort"):
+        if last_name(node.func) in ("wait_for", "sorted", "min", "max", "map", "filter", "sort"):
             for value in (*node.args, *(k.value for k in node.keywords)):
                 found = found + self._callable(place, value)
         return found
@@ -140,9 +138,10 @@ class Flow:
     def _callable(self, place: Place, value: ast.expr) -> list[Place]:
         if isinstance(value, ast.Lambda):
             return [Place(place.module, value)]
-        return self._named(place, value) if isinstance(value, ast.Name | ast.Attribute) else []
+        return self.named(place, value) if isinstance(value, ast.Name | ast.Attribute) else []
 
-    def _named(self, place: Place, name: ast.expr) -> list[Place]:
+    def named(self, place: Place, name: ast.expr) -> list[Place]:
+        """The functions of the package that the expression `name` means, at this place."""
         match name:
             case ast.Name(id=text):
                 text = place.module.dotted(name).rpartition(".")[2] or text
@@ -152,15 +151,15 @@ class Flow:
                         for made in ("__init__", "__post_init__")
                         for f in self.functions(f"{text}.{made}")
                     ]
-                return [f for f in self.functions(text) if not self._class_of(f)]
+                return [f for f in self.functions(text) if not self.class_of(f)]
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=attr):
                 return [f for c in self._family(place) for f in self.functions(f"{c}.{attr}")]
             case ast.Attribute(value=owner, attr=attr):
-                of = self._made.get(_last(owner), set())
+                of = self._made.get(last_name(owner), set())
                 return [f for c in sorted(of) for f in self.functions(f"{c}.{attr}")]
         return []
 
-    def _class_of(self, place: Place) -> str:
+    def class_of(self, place: Place) -> str:
         """The class whose method a function is, or that a node stands in; "" for none."""
         for outer in place.module.around(place.node):
             if isinstance(outer, ast.ClassDef):
@@ -174,34 +173,34 @@ class Flow:
     def _family(self, place: Place) -> list[str]:
         """The class a node stands in, with the bases it has in the package."""
         found: list[str] = []
-        waiting = [self._class_of(place)]
+        waiting = [self.class_of(place)]
         while waiting:
             name = waiting.pop()
             if name in self._classes and name not in found:
                 found.append(name)
                 definition = self._classes[name].node
                 assert isinstance(definition, ast.ClassDef)
-                waiting += [_last(base) for base in definition.bases]
+                waiting += [last_name(base) for base in definition.bases]
         return found
 
     def is_of(self, value: ast.expr, names: Collection[str]) -> bool:
         """Whether the source says, anywhere, that what is called so is of one of these classes."""
-        return bool(self._made.get(_last(value), set()) & set(names))
+        return bool(self._made.get(last_name(value), set()) & set(names))
 
     # -- what is handed over ---------------------------------------------------------------------
 
     def _is_parameter(self, place: Place, name: str) -> bool:
-        return _function_with(place, name) is not None
+        return function_with(place, name) is not None
 
     def handed(self, place: Place, name: ast.Name) -> list[tuple[Place, ast.expr]]:
         """What the callers in the package hand over for the parameter `name`."""
-        function = _function_with(place, name.id)
+        function = function_with(place, name.id)
         if function is None or isinstance(function.node, ast.Lambda):
             return []
         assert isinstance(function.node, ast.FunctionDef | ast.AsyncFunctionDef)
         called = function.node.name
         if called == "__init__":
-            called = self._class_of(function)
+            called = self.class_of(function)
         arguments = function.node.args
         names = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
         number = names.index(name.id) if name.id in names else len(names)
@@ -214,70 +213,6 @@ class Flow:
             values += call.node.args[number : number + 1]
             found += [(call, value) for value in values]
         return found
-
-    def stranger(self, place: Place, value: ast.expr, seen: Collection[int] = ()) -> bool:
-        """Whether `value` is something that somebody outside the package handed in, to be called.
-
-        A parameter of a public function is; one of a private function is what its callers hand
-        over; an element of a container, named in a loop or taken by its index, is.
-        """
-        if id(value) in seen:
-            return False
-        seen = {*seen, id(value)}
-        match value:
-            case ast.Subscript():
-                return True
-            case ast.Attribute(attr=attr) if not self._named(place, value):
-                if any(name.rpartition(".")[2] == attr for name in self._functions):
-                    return False
-                return any(self.stranger(p, v, seen) for p, v in self._given.get(attr, ()))
-            case ast.Name(id=name):
-                if self._named(place, value):
-                    return False
-                if _is_loop_target(place, name):
-                    return True
-                function = _function_with(place, name)
-                if function is not None:
-                    if not self._is_private(function):
-                        return True
-                    return any(self.stranger(p, v, seen) for p, v in self.handed(place, value))
-                return any(self.stranger(p, v, seen) for p, v in self._given.get(name, ()))
-        return False
-
-    def _is_private(self, function: Place) -> bool:
-        name = getattr(function.node, "name", "_")
-        owner = self._class_of(function)
-        return owner.startswith("_") or (name.startswith("_") and not name.endswith("__"))
-
-
-def stranger_called(
-    flow: Flow, places: Iterable[Place], *, known: Collection[str] = ()
-) -> list[Place]:
-    """The calls among `places` of what was handed in from outside: callbacks, listeners, hooks.
-
-    `known` are attributes that may be called all the same, such as those of given primitives.
-    """
-    return [
-        place
-        for place in places
-        if isinstance(place.node, ast.Call)
-        and _last(place.node.func) not in known
-        and flow.stranger(place, place.node.func)
-    ]
-
-
-def compared(flow: Flow, places: Iterable[Place], *classes: str) -> list[Place]:
-    """The comparisons among `places`, ``in`` and ``not in`` too, of objects of these classes.
-
-    Those that a library makes, a heap for one, are seen only when the code runs.
-    """
-    return [
-        place
-        for place in places
-        if isinstance(place.node, ast.Compare)
-        and any(not isinstance(op, ast.Is | ast.IsNot) for op in place.node.ops)
-        and any(flow.is_of(v, classes) for v in (place.node.left, *place.node.comparators))
-    ]
 
 
 def _run(place: Place) -> Iterator[Place]:
@@ -296,7 +231,7 @@ def _body(function: Place) -> list[Place]:
     return [Place(function.module, n) for n in (body if isinstance(body, list) else [body])]
 
 
-def _function_with(place: Place, name: str) -> Place | None:
+def function_with(place: Place, name: str) -> Place | None:
     """The innermost function around `place` that has a parameter of this name."""
     for outer in place.module.around(place.node):
         if isinstance(outer, AnyFunction):
@@ -307,27 +242,16 @@ def _function_with(place: Place, name: str) -> Place | None:
     return None
 
 
-def _is_loop_target(place: Place, name: str) -> bool:
-    function = next(
-        (o for o in place.module.around(place.node) if isinstance(o, AnyFunction)), None
-    )
-    return function is not None and any(
-        name in {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
-        for loop in ast.walk(function)
-        if isinstance(loop, _LOOP)
-    )
-
-
 def _is_property(node: ast.AST) -> bool:
     decorators = getattr(node, "decorator_list", [])
-    return any(_last(d) in ("property", "cached_property") for d in decorators)
+    return any(last_name(d) in ("property", "cached_property") for d in decorators)
 
 
-def _last(node: ast.AST) -> str:
+def last_name(node: ast.AST) -> str:
     """The last word of a name: ``_lock`` of ``self._lock``."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
         case ast.Call(func=func) | ast.Subscript(value=func):
-            return _last(func)
+            return last_name(func)
     return ""

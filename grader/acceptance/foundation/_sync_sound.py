@@ -11,8 +11,9 @@ import pytest
 
 from grader.acceptance.foundation._sync import BASE, Probes
 from grader.judging.compare import expect, require
-from grader.judging.source_flow import Flow, compared, stranger_called
+from grader.judging.source_flow import Flow
 from grader.judging.source_rules import Place, Sources
+from grader.judging.source_strangers import compared, stranger_called
 from grader.proxy.submission import Submission
 
 NOT_HELD = (

@@ -8,8 +8,9 @@ import textwrap
 import pytest
 
 from grader.judging.compare import CriterionFailed
-from grader.judging.source_flow import Flow, compared, stranger_called
+from grader.judging.source_flow import Flow
 from grader.judging.source_rules import Place, Sources, lock_used
+from grader.judging.source_strangers import compared, stranger_called
 
 
 def read(text: str, **others: str) -> Sources:
