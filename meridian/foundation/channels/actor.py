@@ -11,13 +11,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from meridian.errors import MeridianError
+from meridian.foundation.channels.actor_calls import (
+    Activation,
+    ActorDeadlock,
+    Envelope,
+    call_chain,
+    callers,
+    check_chain,
+)
 from meridian.foundation.channels.errors import ChannelClosed, Empty, Full, ReplyDropped, SendClosed
 from meridian.foundation.channels.mpsc import Receiver, Sender, channel
 from meridian.foundation.channels.oneshot import OneReceiver, OneSender, oneshot
@@ -26,6 +33,7 @@ __all__ = ["Actor", "ActorDeadlock", "ActorFailed", "ActorHandle", "ActorStats"]
 
 M = TypeVar("M")
 T = TypeVar("T")
+H = TypeVar("H", bound="ActorHandle[Any]")
 
 
 class ActorFailed(MeridianError, RuntimeError):
@@ -37,14 +45,6 @@ class ActorFailed(MeridianError, RuntimeError):
         super().__init__(f"Actor {name} failed: {type(error).__name__}: {error}")
 
 
-class ActorDeadlock(MeridianError, RuntimeError):
-    """An actor was asked for what it could only do after the asker had its answer."""
-
-    def __init__(self, chain: tuple[str, ...]) -> None:
-        self.chain = chain
-        super().__init__(f"{' waits for '.join(chain)}: answer first, and ask from another task")
-
-
 class ActorStats(msgspec.Struct, frozen=True, kw_only=True):
     """What an actor has done so far."""
 
@@ -54,39 +54,65 @@ class ActorStats(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
 
 
-class _Turn:
-    """One message being handled."""
+class _Mailbox(Generic[M]):
+    """All that an actor is besides its state: derived classes have every name to themselves."""
 
-    __slots__ = ("actor", "over")
+    __slots__ = ("failed", "first", "handled", "messages", "ran", "stops")
 
-    def __init__(self, actor: Actor[Any]) -> None:
-        self.actor = actor
-        self.over = False
+    def __init__(self, capacity: int, name: str, stops: bool) -> None:
+        ends: tuple[Sender[Envelope[M]], Receiver[Envelope[M]]] = channel(capacity, name=name)
+        self.first: Sender[Envelope[M]] | None = ends[0]
+        self.messages = ends[1]
+        self.stops = stops
+        self.ran = False
+        self.handled = self.failed = 0
 
+    def open(self) -> Sender[Envelope[M]]:
+        first, self.first = self.first, None
+        if first is None:
+            raise RuntimeError(f"Actor {self.messages.name} was opened before: clone() the handle")
+        return first
 
-_turns: ContextVar[tuple[_Turn, ...]] = ContextVar("turns", default=())
-"""The handlers that wait for what is done here, the first asker first."""
+    async def run(self, actor: Actor[M]) -> None:
+        if self.ran:
+            raise RuntimeError(f"Actor {self.messages.name} runs or has run: make a new one")
+        self.ran = True
+        if self.first is not None:  # nobody has a handle, or ever will
+            self.open().close()
+        failure: ActorFailed | None = None
+        try:
+            async for envelope in self.messages:
+                failure = await self.deliver(actor, envelope)
+                if failure is not None:
+                    raise failure from failure.error
+        finally:
+            self.messages.close()
+            self.leave_unhandled(failure)
 
+    async def deliver(self, actor: Actor[M], envelope: Envelope[M]) -> ActorFailed | None:
+        """Why the actor has to stop, if so."""
+        activation = Activation(actor)
+        token = call_chain.set((*envelope.chain, activation))
+        try:
+            await actor.on_message(envelope.message)  # type: ignore[arg-type]  # not let go yet
+        except Exception as error:
+            self.failed += 1
+            envelope.fail(error)
+            return ActorFailed(self.messages.name, error) if self.stops else None
+        finally:
+            self.handled += 1
+            activation.over = True
+            call_chain.reset(token)
+            envelope.let_go()
+        return None
 
-class _Letter(Generic[M]):
-    """A message on its way, and what became of it."""
-
-    __slots__ = ("error", "message", "reply", "turns")
-
-    def __init__(self, message: M, turns: tuple[_Turn, ...], reply: OneSender[Any] | None) -> None:
-        self.message: M | None = message
-        self.turns = turns
-        self.reply = reply
-        self.error: Exception | None = None
-
-    def fail(self, error: Exception) -> None:
-        self.error = error
-        if self.reply is not None:
-            self.reply.close()  # harmless where it has answered
-
-    def let_go(self) -> None:
-        """Whoever still holds the letter holds back no answer: one that is forgotten is told."""
-        self.message = self.reply = None
+    def leave_unhandled(self, failure: ActorFailed | None) -> None:
+        with suppress(Empty, ChannelClosed):
+            while True:
+                envelope = self.messages.try_recv()
+                if failure is not None:
+                    envelope.fail(failure.error)
+                envelope.let_go()
 
 
 class Actor(ABC, Generic[M]):
@@ -101,18 +127,13 @@ class Actor(ABC, Generic[M]):
     def __init__(
         self, *, capacity: int = 32, name: str | None = None, stop_on_failure: bool = False
     ) -> None:
-        ends: tuple[Sender[_Letter[M]], Receiver[_Letter[M]]] = channel(
-            capacity, name=name or type(self).__name__
+        self.__mailbox: _Mailbox[M] = _Mailbox(
+            capacity, name or type(self).__name__, stop_on_failure
         )
-        self._first: Sender[_Letter[M]] | None = ends[0]
-        self._mailbox = ends[1]
-        self._stops = stop_on_failure
-        self._ran = False
-        self._handled = self._failed = 0
 
     @property
     def name(self) -> str:
-        return self._mailbox.name
+        return self.__mailbox.messages.name
 
     @abstractmethod
     async def on_message(self, message: M) -> None:
@@ -120,59 +141,24 @@ class Actor(ABC, Generic[M]):
 
     def open(self) -> ActorHandle[M]:
         """The first handle; more come from its `clone`. Raises `RuntimeError` the second time."""
-        return ActorHandle(self, self._take_first())
+        return self.open_as(ActorHandle)
 
-    def _take_first(self) -> Sender[_Letter[M]]:
-        first, self._first = self._first, None
-        if first is None:
-            raise RuntimeError(f"Actor {self.name} was opened before: clone() the handle")
-        return first
+    def open_as(self, handle_type: type[H]) -> H:
+        """`open`, for an actor whose handles are of a class of its own, derived from `ActorHandle`.
+
+        A derived class calls it in its `open`.
+        """
+        return handle_type(self, self.__mailbox.open())
 
     async def run(self) -> None:
         """Handle messages until the end. Raises `ActorFailed`; `RuntimeError` the second time."""
-        if self._ran:
-            raise RuntimeError(f"Actor {self.name} runs or has run: make a new one")
-        self._ran = True
-        if self._first is not None:  # nobody has a handle, or ever will
-            self._take_first().close()
-        failure: ActorFailed | None = None
-        try:
-            async for letter in self._mailbox:
-                failure = await self._handle(letter)
-                if failure is not None:
-                    raise failure from failure.error
-        finally:
-            self._mailbox.close()
-            self._leave_unhandled(failure)
-
-    async def _handle(self, letter: _Letter[M]) -> ActorFailed | None:
-        """Why the actor has to stop, if so."""
-        turn = _Turn(self)
-        token = _turns.set((*letter.turns, turn))
-        try:
-            await self.on_message(letter.message)  # type: ignore[arg-type]  # not let go yet
-        except Exception as error:
-            self._failed += 1
-            letter.fail(error)
-            return ActorFailed(self.name, error) if self._stops else None
-        finally:
-            self._handled += 1
-            turn.over = True
-            _turns.reset(token)
-            letter.let_go()
-        return None
-
-    def _leave_unhandled(self, failure: ActorFailed | None) -> None:
-        with suppress(Empty, ChannelClosed):
-            while True:
-                letter = self._mailbox.try_recv()
-                if failure is not None:
-                    letter.fail(failure.error)
-                letter.let_go()
+        await self.__mailbox.run(self)
 
     def statistics(self) -> ActorStats:
-        pending = len(self._mailbox)
-        return ActorStats(handled=self._handled, failed=self._failed, pending=pending)
+        mailbox = self.__mailbox
+        return ActorStats(
+            handled=mailbox.handled, failed=mailbox.failed, pending=len(mailbox.messages)
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.statistics()}>"
@@ -181,7 +167,7 @@ class Actor(ABC, Generic[M]):
 class ActorHandle(Generic[M]):
     """What an actor is reached by. Close each, or use it with ``async with``; `clone` for more."""
 
-    def __init__(self, actor: Actor[M], sender: Sender[_Letter[M]]) -> None:
+    def __init__(self, actor: Actor[M], sender: Sender[Envelope[M]]) -> None:
         self._actor = actor
         self._sender = sender
 
@@ -195,12 +181,12 @@ class ActorHandle(Generic[M]):
         Raises `SendClosed`, with the message, when the actor has ended; `ActorDeadlock` where the
         mailbox is full and the actor waits for the very task that sends.
         """
-        await self._post(_Letter(message, (), None))
+        await self._post(Envelope(message, (), None))
 
     def try_send(self, message: M) -> None:
         """Put `message` in now. Raises `Full` or `SendClosed`, with the message."""
         try:
-            self._sender.try_send(_Letter(message, (), None))
+            self._sender.try_send(Envelope(message, (), None))
         except Full as full:
             raise Full(full.name, message, full.used, full.capacity) from None
         except SendClosed as closed:
@@ -221,19 +207,19 @@ class ActorHandle(Generic[M]):
         `SendClosed`, with the message, when the actor has ended; `ActorDeadlock` in a handler of
         the actor itself, or of one that it waits for.
         """
-        turns = tuple(turn for turn in _turns.get() if not turn.over)
-        self._check_chain(turns)
+        chain = callers()
+        check_chain(chain, self._actor)
         ends: tuple[OneSender[T], OneReceiver[T]] = oneshot()
         reply, answer = ends
-        letter = _Letter(make_message(reply), turns, reply)
+        envelope = Envelope(make_message(reply), chain, reply)
         del reply, ends  # or an answer that is forgotten would not be told
         with answer:
-            await self._post(letter)
+            await self._post(envelope)
             try:
                 return await answer.recv()
             except ReplyDropped:
-                if letter.error is not None:
-                    raise ActorFailed(self.name, letter.error) from letter.error
+                if envelope.error is not None:
+                    raise ActorFailed(self.name, envelope.error) from envelope.error
                 raise
             except BaseException:
                 with suppress(Empty, ReplyDropped):
@@ -242,24 +228,18 @@ class ActorHandle(Generic[M]):
                         undelivered(came)
                 raise
 
-    def _check_chain(self, turns: tuple[_Turn, ...]) -> None:
-        actors = [turn.actor for turn in turns]
-        if self._actor in actors:
-            chain = [*actors[actors.index(self._actor) :], self._actor]
-            raise ActorDeadlock(tuple(actor.name for actor in chain))
-
-    async def _post(self, letter: _Letter[M]) -> None:
-        turns = tuple(turn for turn in _turns.get() if not turn.over)
+    async def _post(self, envelope: Envelope[M]) -> None:
+        chain = callers()
         try:
-            if any(turn.actor is self._actor for turn in turns):
+            if any(each.actor is self._actor for each in chain):
                 try:
-                    self._sender.try_send(letter)
+                    self._sender.try_send(envelope)
                 except Full:
-                    self._check_chain(turns)
+                    check_chain(chain, self._actor)
             else:
-                await self._sender.send(letter)
+                await self._sender.send(envelope)
         except SendClosed as closed:
-            raise SendClosed(closed.name, letter.message) from None
+            raise SendClosed(closed.name, envelope.message) from None
 
     def clone(self: H) -> H:
         """One handle more; the actor ends after the last is closed. Raises `SendClosed`."""
@@ -290,6 +270,3 @@ class ActorHandle(Generic[M]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._actor!r}>"
-
-
-H = TypeVar("H", bound=ActorHandle[Any])

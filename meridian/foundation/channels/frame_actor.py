@@ -76,7 +76,7 @@ class Aggregator(Actor[_Message[T]]):
         return handle
 
     def open(self) -> AggregatorHandle[T]:
-        return AggregatorHandle(self, self._take_first())
+        return self.open_as(AggregatorHandle)
 
     async def on_message(self, message: _Message[T]) -> None:
         match message:

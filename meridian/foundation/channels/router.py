@@ -90,7 +90,7 @@ class _Control(Actor[_Command]):
         self.router = router
 
     def open(self) -> RouterHandle:
-        return RouterHandle(self, self._take_first())
+        return self.open_as(RouterHandle)
 
     async def on_message(self, message: _Command) -> None:
         match message:

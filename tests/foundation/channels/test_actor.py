@@ -483,3 +483,34 @@ async def test_what_they_show() -> None:
     assert handle.name == actor.name
     assert handle.statistics() == actor.statistics()
     handle.close()
+
+
+async def test_a_derived_actor_has_every_name_to_itself() -> None:
+    """Whatever a subclass calls its state and its helpers, it breaks nothing of the base."""
+    given = Counter(name="plain")
+    given_names = {*vars(given), *dir(Actor)}
+    private = {name for name in given_names if name.startswith("_") and not name.endswith("__")}
+    own = {"_abc_impl", "_is_protocol"}  # of ABC and of Generic
+    assert {name for name in private - own if not name.startswith("_Actor__")} == set()
+
+    class Clashing(Counter):
+        def __init__(self) -> None:
+            super().__init__(name="clashing")
+            self._handled = self._failed = self._ran = self._stops = "mine"
+            self._first = self._mailbox = self._messages = None
+
+        def _handle(self) -> None:
+            raise AssertionError("not for the base to call")
+
+        _take_first = _leave_unhandled = _deliver = _run = _open = _handle
+
+    actor = Clashing()
+    async with anyio.create_task_group() as group:
+        handle = actor.open()
+        group.start_soon(actor.run)
+        async with handle:
+            await handle.send("no number")
+            assert actor.statistics().handled >= 0
+    stats = actor.statistics()
+    assert (stats.handled, stats.failed, stats.pending) == (1, 1, 0)
+    assert (actor._handled, actor._failed, actor._mailbox) == ("mine", "mine", None)
