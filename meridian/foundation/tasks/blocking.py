@@ -246,4 +246,6 @@ async def spawn_blocking(
     As `BlockingPool.run`. Tokio's default is 512 threads, anyio's 40, asyncio's CPUs + 4, at most
     32: whoever blocks for long wants a pool of their own.
     """
+    if not isinstance(pool, BlockingPool | None):
+        raise TypeError(f"Expected a BlockingPool, got {pool!r}")
     return await (_shared if pool is None else pool).run(fn, *args)

@@ -465,6 +465,8 @@ async def test_what_is_no_pool_and_no_job(pool: BlockingPool) -> None:
     for no_job in (3, anyio.sleep):
         with pytest.raises(TypeError, match="a function that is not async"):
             await pool.run(no_job)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a BlockingPool, got 3"):
+        await spawn_blocking(print, pool=3)  # type: ignore[arg-type]
 
 
 async def test_threads_get_the_stack_they_were_promised() -> None:

@@ -166,6 +166,12 @@ def test_a_configuration_that_cannot_be(
 
 
 def test_wrong_arguments_are_told_at_once(rt: Runtime) -> None:
+    with pytest.raises(TypeError, match="a RuntimeConfig, got 3"):
+        Runtime(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="async function, got 3"):
+        rt.block_on(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="not async, got 3"):
+        rt.spawn_blocking(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="async function, got 3"):
         rt.spawn(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="not async"):
