@@ -8,7 +8,6 @@ passes here goes on to SGP4.
 from __future__ import annotations
 
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from meridian.checks import available_cores, checked_int
 from meridian.errors import MeridianError
 from meridian.orbital import _kernels
 
@@ -66,8 +66,9 @@ def screen_altitude(
     CPU) each take a part of the pairs: the result is the same for any number.
 
     Raises `ValueError` for altitudes that are not finite, arrays that do not fit together, a
-    threshold that is negative or not finite; `TypeError` for ids that are no integers;
-    `TooManyPairs` for more than `max_pairs`, before there is any memory for them.
+    threshold that is negative or not finite; `TypeError` for ids, `workers` and
+    `max_pairs` that are no integers; `TooManyPairs` for more than `max_pairs`, before there is any
+    memory for them.
     """
     names, heights = np.asarray(ids), np.asarray(altitude_km, np.float64)
     if names.ndim != 1 or names.shape != heights.shape:
@@ -79,9 +80,10 @@ def screen_altitude(
     threshold = float(threshold_km)
     if not (np.isfinite(threshold) and threshold >= 0):
         raise ValueError(f"Expected a threshold of at least 0 km, got {threshold_km!r}")
-    for name, value, least in (("workers", workers, 1), ("max_pairs", max_pairs, 0)):
-        if value is not None and (type(value) is not int or value < least):
-            raise ValueError(f"Expected {name} of at least {least}, got {value!r}")
+    if workers is not None:
+        workers = checked_int("workers", workers, least=1)
+    if max_pairs is not None:
+        max_pairs = checked_int("max_pairs", max_pairs)
 
     order = np.argsort(heights)
     rising = heights[order]
@@ -98,7 +100,7 @@ def screen_altitude(
         np.empty(pairs, names.dtype), np.empty(pairs, names.dtype), np.empty(pairs)
     )
     if workers is None:
-        workers = min(os.cpu_count() or 1, 1 + pairs // _PAIRS_PER_WORKER)
+        workers = min(available_cores(), 1 + pairs // _PAIRS_PER_WORKER)
     _fill(rising, names, ends, alerts, workers)
     return alerts
 

@@ -133,6 +133,15 @@ def test_altitudes_that_are_no_number(bad: float) -> None:
         screen_altitude([1, 2, 3], [5.0, bad, 4.0], 1.0)
 
 
+def test_no_more_threads_than_this_process_has_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(screening, "available_cores", lambda: 2)
+    monkeypatch.setattr(screening, "_PAIRS_PER_WORKER", 1)
+    monkeypatch.setattr(screening, "_fill", lambda *arguments: asked.append(arguments[-1]))
+    screen_altitude(range(50), np.zeros(50), 1.0)
+    assert asked == [2]
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match="one id and one altitude an object"):
         screen_altitude([1, 2], [1.0], 1.0)
@@ -146,12 +155,17 @@ def test_what_is_refused() -> None:
     for threshold in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="threshold of at least 0"):
             screen_altitude([1], [1.0], threshold)
-    for workers in (0, -1, True, 1.5):
-        with pytest.raises(ValueError, match="workers of at least 1"):
-            screen_altitude([1], [1.0], 1.0, workers=workers)  # type: ignore[arg-type]
-    for limit in (-1, True, 1.5):
-        with pytest.raises(ValueError, match="max_pairs of at least 0"):
-            screen_altitude([1], [1.0], 1.0, max_pairs=limit)  # type: ignore[arg-type]
+    for workers in (0, -1):
+        with pytest.raises(ValueError, match="workers >= 1"):
+            screen_altitude([1], [1.0], 1.0, workers=workers)
+    for odd in (True, 1.5):
+        with pytest.raises(TypeError, match="workers as an int"):
+            screen_altitude([1], [1.0], 1.0, workers=odd)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="max_pairs >= 0"):
+        screen_altitude([1], [1.0], 1.0, max_pairs=-1)
+    for odd in (True, 1.5):
+        with pytest.raises(TypeError, match="max_pairs as an int"):
+            screen_altitude([1], [1.0], 1.0, max_pairs=odd)  # type: ignore[arg-type]
 
 
 def test_what_is_given_stays_as_it_was() -> None:

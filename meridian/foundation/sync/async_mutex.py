@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
+from meridian.checks import checked_seconds
 from meridian.clock import SYSTEM_CLOCK, Clock
-from meridian.foundation.sync._arguments import limit_s
 from meridian.foundation.sync.errors import WrongThread
 from meridian.foundation.sync.guard import Uncopyable, report_loss
 from meridian.foundation.sync.lock_errors import GuardReleased, ReentrantLockError
@@ -161,9 +161,8 @@ class AsyncMutex(Uncopyable, Generic[T]):
 
         Raises `TypeError` and `ValueError` for a `max_hold` that is no time.
         """
-        limit_s(max_hold)
         self._value = value
-        self._max_hold_s = None if max_hold is None else float(max_hold)
+        self._max_hold_s = None if max_hold is None else checked_seconds("max_hold", max_hold)
         self._clock = clock
         self._locked = False
         self._holder: weakref.ref[object] | None = None  # weak: its result may be the guard

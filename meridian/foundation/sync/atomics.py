@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from meridian.checks import checked_int
 from meridian.foundation.sync import _kernels
 from meridian.foundation.sync.atomics_operations import (
     check_order,
@@ -76,8 +77,7 @@ class AtomicArray:
     """
 
     def __init__(self, n: int, *, padded: bool = True) -> None:
-        if type(n) is not int or n < 0:
-            raise ValueError(f"Expected a number of cells of at least 0, got {n!r}")
+        n = checked_int("a number of cells", n)
         self._step = WORDS_PER_LINE if padded else 1
         self._words = aligned_cells(n * self._step)
         self._n = n

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from meridian.foundation.sync._arguments import count
+from meridian.checks import available_cores, checked_int
 from meridian.foundation.sync.threads import scope
 
 if TYPE_CHECKING:
@@ -49,8 +48,8 @@ def par_chunks(
     An empty array gives ``[]``. Raises what `fn` raises, as a `Scope` does; `TypeError` for what
     has no views, `ValueError` for ``workers < 1`` or ``overlap < 0``.
     """
-    overlap = count("overlap", overlap, 0)
-    workers = _cpus() if workers is None else count("workers", workers, 1)
+    overlap = checked_int("overlap", overlap)
+    workers = available_cores() if workers is None else checked_int("workers", workers, least=1)
     sliceable = _views_of(array)
     size = len(sliceable)
     parts = min(workers, size)
@@ -75,7 +74,3 @@ def _views_of(array: Any) -> Any:
         raise TypeError(
             f"Expected a NumPy array or a buffer, whose parts are views, got {type(array).__name__}"
         ) from None
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from meridian.checks import checked_int
 from meridian.foundation.sync.cmdqueue_demo import DemoReport, Sample, run_demo
 from meridian.foundation.sync.cmdqueue_errors import (
     BadCapacity,
@@ -18,6 +18,7 @@ from meridian.foundation.sync.cmdqueue_errors import (
 from meridian.foundation.sync.cmdqueue_ledger import Ledger, Producer
 from meridian.foundation.sync.command import BadCommand, Command, CommandKind, dispatch_key
 from meridian.foundation.sync.command_metrics import Metrics, MetricsSnapshot
+from meridian.foundation.sync.limits import FOREVER, limit_s
 from meridian.foundation.sync.primitives import THREADING, PrimitivesLike
 
 __all__ = [
@@ -130,12 +131,11 @@ class CommandQueue:
         """
         if cmd.__class__ is not Command:
             raise TypeError(f"Expected `Command`, got `{type(cmd).__name__}`")
-        if timeout is not None:
-            timeout = _checked_s(timeout)
+        limit = FOREVER if timeout is None else limit_s(timeout)
         with self._lock:
             if self._ledger.offer(cmd):
                 return
-        self._push_waiting(cmd, timeout)
+        self._push_waiting(cmd, limit)
 
     def push_many(self, cmds: Sequence[Command]) -> None:
         """Admit all of `cmds`, at once where they fit, else as slots come free.
@@ -163,7 +163,7 @@ class CommandQueue:
             except QueueShutdown:
                 raise QueueShutdown(admitted, len(batch)) from None
 
-    def _push_waiting(self, cmd: Command, timeout_s: float | None) -> None:
+    def _push_waiting(self, cmd: Command, limit: float) -> None:
         ledger = self._ledger
         producer = Producer(cmd, self._primitives.Lock())
         producer.gate.acquire()
@@ -173,11 +173,9 @@ class CommandQueue:
                     ledger.refuse()
                 if ledger.offer(cmd):
                     return
-                if timeout_s != 0:
+                if limit:
                     ledger.enlist(producer)
-            if timeout_s != 0 and not producer.gate.acquire(
-                True, -1 if timeout_s is None else timeout_s
-            ):
+            if limit and not producer.gate.acquire(True, limit):
                 with self._lock:
                     ledger.withdraw(producer)
         except BaseException:
@@ -188,7 +186,7 @@ class CommandQueue:
             return
         if ledger.closed:
             ledger.refuse()
-        raise QueueFull(ledger.capacity, timeout_s or 0)
+        raise QueueFull(ledger.capacity, limit)
 
     # Consumers.
 
@@ -202,13 +200,12 @@ class CommandQueue:
             QueueBroken: see the class.
             TypeError, ValueError: `timeout` is no time.
         """
-        if timeout is not None:
-            timeout = _checked_s(timeout)
+        limit = FOREVER if timeout is None else limit_s(timeout)
         ledger = self._ledger
         with self._lock:
             if ledger.mask:
                 return ledger.take()
-        return self._pop_waiting(ledger.take, timeout)
+        return self._pop_waiting(ledger.take, limit)
 
     def pop_many(self, limit: int) -> list[Command]:
         """Wait for a command, then dispatch as many as there are, up to `limit` (>= 1).
@@ -216,24 +213,21 @@ class CommandQueue:
         Returns an empty list when the queue is shut down and empty. Raises `QueueBroken`, and
         `TypeError` or `ValueError` for a limit that is none.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int):
-            raise TypeError(f"Expected `int` for limit, got `{type(limit).__name__}`")
-        if limit < 1:
-            raise ValueError(f"Expected limit >= 1, got {limit}")
+        limit = checked_int("limit", limit, least=1)
         with self._lock:
             if self._ledger.mask:
                 return self._ledger.take_many(limit)
-        return self._pop_waiting(partial(self._ledger.take_many, limit), None) or []
+        return self._pop_waiting(partial(self._ledger.take_many, limit), FOREVER) or []
 
-    def _pop_waiting(self, take: Callable[[], T], timeout_s: float | None) -> T | None:
+    def _pop_waiting(self, take: Callable[[], T], limit: float) -> T | None:
         ledger = self._ledger
         gate = self._primitives.Lock()
         now_ns = self._primitives.monotonic_ns
-        deadline_ns = None if timeout_s is None else now_ns() + int(timeout_s * 1e9)
+        deadline_ns = None if limit == FOREVER else now_ns() + int(limit * 1e9)
         in_time = True
         try:
             while True:
-                left_s = -1.0 if deadline_ns is None else max(0, deadline_ns - now_ns()) / 1e9
+                left_s = FOREVER if deadline_ns is None else max(0, deadline_ns - now_ns()) / 1e9
                 with self._lock:
                     if not in_time:
                         ledger.forget(gate)
@@ -244,7 +238,7 @@ class CommandQueue:
                     if ledger.closed:
                         return None
                     if not in_time:
-                        raise PopTimeout(timeout_s or 0)
+                        raise PopTimeout(limit)
                     gate.acquire(False)  # open from the last waking; closed while it is listed
                     ledger.consumers.append(gate)
                 in_time = gate.acquire(True, left_s)
@@ -262,12 +256,3 @@ class CommandQueue:
         """
         with self._lock:
             self._ledger.close()
-
-
-def _checked_s(timeout: float) -> float | None:
-    """Seconds to wait; None for ever. The system cannot wait for longer than 292 years."""
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"Expected seconds or None for timeout, got `{type(timeout).__name__}`")
-    if not timeout >= 0:
-        raise ValueError(f"Expected a timeout >= 0 s, got {timeout}")
-    return timeout if timeout < threading.TIMEOUT_MAX else None

@@ -5,11 +5,12 @@ Reference: ``std::sync::Condvar``; POSIX ``pthread_cond_wait``.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from meridian.foundation.sync._arguments import FOREVER, limit_s
 from meridian.foundation.sync.guard import Guard, Uncopyable
+from meridian.foundation.sync.limits import FOREVER, limit_s
 from meridian.foundation.sync.lock_errors import (
     ForeignGuard,
     GuardReleased,
@@ -17,10 +18,13 @@ from meridian.foundation.sync.lock_errors import (
     PoisonError,
 )
 from meridian.foundation.sync.mutex import Mutex
+from meridian.foundation.sync.primitives import LockLike
 
 __all__ = ["Condvar", "ForeignGuard"]
 
 T = TypeVar("T")
+
+_TRIES = range(100)  # interrupts in a row; after more the guard stays released
 
 
 class Condvar(Uncopyable, Generic[T]):
@@ -37,16 +41,17 @@ class Condvar(Uncopyable, Generic[T]):
     line of its own before it lets the mutex go, so no notification falls between.
     """
 
-    __slots__ = ("__weakref__", "_bell", "_mutex")
+    __slots__ = ("__weakref__", "_latch", "_mutex", "_waiters")
 
     def __init__(self, mutex: Mutex[T]) -> None:
         """Wait for changes of what `mutex` guards. A mutex may have several conditions."""
         if not isinstance(mutex, Mutex):
             raise TypeError(f"Expected a Mutex, got {type(mutex).__name__}")
         self._mutex = mutex
-        # A lock of its own: taken after the mutex and never while waiting for the mutex.
-        primitives = mutex._primitives
-        self._bell = primitives.Condition(primitives.Lock())
+        # A lock of its own: taken after the mutex and never while waiting for the mutex. Not a
+        # `threading.Condition`, which an interrupt can leave with its lock in nobody's hands.
+        self._latch = mutex._primitives.Lock()
+        self._waiters: deque[LockLike] = deque()  # closed gates of those asleep, oldest first
 
     def wait(self, guard: Guard[T], timeout: float | None = None) -> bool:
         """Let the mutex go, sleep until notified, take it back; whether it was within `timeout` s.
@@ -63,16 +68,21 @@ class Condvar(Uncopyable, Generic[T]):
         limit = limit_s(timeout)
         mutex = self._check(guard)
         entry = mutex._want()  # refused now rather than when the mutex has been let go
+        interrupt: BaseException | None = None
+        notified = False
         try:
-            with self._bell:
-                guard.release()
-                notified = self._bell.wait(None if limit == FOREVER else limit)
-        except BaseException:
-            self.notify_one()  # the interrupted wait may have been the one that was notified
-            raise
-        finally:
-            if not guard._held:
-                mutex._hold_again(guard, entry)
+            notified = self._sleep(guard, limit)
+        except BaseException as error:  # raised by a signal's handler, as below
+            interrupt = error
+        for _ in _TRIES:
+            try:
+                if not guard._held:
+                    mutex._hold_again(guard, entry)
+                break
+            except BaseException as error:
+                interrupt = interrupt or error
+        if interrupt is not None:
+            raise interrupt
         if mutex._flaw is not None:
             if mutex._consumed:
                 guard.release()
@@ -103,13 +113,44 @@ class Condvar(Uncopyable, Generic[T]):
 
     def notify_one(self) -> None:
         """Wake the thread that has waited longest, if one waits."""
-        with self._bell:
-            self._bell.notify()
+        with self._latch:
+            self._wake(1)
 
     def notify_all(self) -> None:
         """Wake all threads that wait now."""
-        with self._bell:
-            self._bell.notify_all()
+        with self._latch:
+            self._wake(len(self._waiters))
+
+    def _sleep(self, guard: Guard[T], limit: float) -> bool:
+        """Release the guard and sleep; whether notified. Interrupted, hand a notification on."""
+        gate = self._mutex._primitives.Lock()
+        gate.acquire()
+        try:
+            with self._latch:
+                self._waiters.append(gate)
+            guard.release()
+            if gate.acquire(True, limit):
+                return True
+            with self._latch:
+                return not self._leave(gate)
+        except BaseException:
+            with self._latch:
+                if not self._leave(gate):
+                    self._wake(1)
+            raise
+
+    def _leave(self, gate: LockLike) -> bool:
+        """Leave the line; False for who was notified and so stands in it no more."""
+        if gate not in self._waiters:
+            return False
+        self._waiters.remove(gate)
+        return True
+
+    def _wake(self, most: int) -> None:
+        for _ in range(min(most, len(self._waiters))):
+            gate = self._waiters[0]
+            del self._waiters[0]  # no signal comes between this and the release
+            gate.release()
 
     def _check(self, guard: Guard[T]) -> Mutex[T]:
         if not isinstance(guard, Guard):

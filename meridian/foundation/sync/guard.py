@@ -64,13 +64,16 @@ class Guard(Uncopyable, Generic[T]):
 
     def release(self) -> None:
         """Let the next in, before the block ends. A second call does nothing."""
+        lock = self._lock
+        if self._held and lock._entry is not None:
+            lock._entry.dropped()
         if self._held:
+            # No signal comes between: nothing is called but the lock, in C.
+            let_go = lock._release
+            lock._entry = None
             self._held = False
-            lock = self._lock
             lock._owner = None
-            if lock._entry is not None:
-                lock._forget()
-            lock._release()
+            let_go()
 
     def __enter__(self) -> Self:
         if not self._held:
@@ -87,11 +90,14 @@ class Guard(Uncopyable, Generic[T]):
             lock = self._lock
             if kind is not None:
                 lock._flaw = failure(kind)
-            self._held = False  # as `release` does: a call of it is a tenth of lock and release
-            lock._owner = None
             if lock._entry is not None:
-                lock._forget()
-            lock._release()
+                return self.release()
+            # As `release` does: a call of it is a tenth of lock and release.
+            let_go = lock._release  # a name of its own: as a method it is looked up anew
+            self._held = False
+            lock._owner = None
+            let_go()
+        return None
 
     def __del__(self) -> None:
         try:

@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from meridian.checks import checked_int
 from meridian.errors import MeridianError
 from meridian.foundation.sync import _kernels
 from meridian.foundation.sync.atomics import Order, aligned_cells
@@ -79,14 +80,13 @@ def run_litmus(
     process takes a core away the test goes on more slowly: whoever waits gives its core up too.
 
     Raises `NotEnoughCpus`, `ValueError` for an unknown test, a number of rounds below 0, or CPUs
-    that are given twice or are not this process's, `TypeError` for what is no `Order`.
+    that are given twice or are not this process's, `TypeError` for what is no `Order` or no int.
     """
     if name not in LITMUS:
         raise ValueError(f"Expected one of {', '.join(LITMUS)}, got {name!r}")
     if not isinstance(order, Order):
         raise TypeError(f"Expected an order such as Order.SEQ_CST, got {order!r}")
-    if type(rounds) is not int or rounds < 0:
-        raise ValueError(f"Expected a number of rounds of at least 0, got {rounds!r}")
+    rounds = checked_int("a number of rounds", rounds)
     test = LITMUS[name]
     places = _places(name, test.threads, cpus)
     counts = np.zeros(1 << len(test.loads), np.int64)

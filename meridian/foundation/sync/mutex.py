@@ -6,12 +6,13 @@ Reference: ``std::sync::Mutex`` (value behind the lock, poisoning); Linux's ``lo
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from meridian.foundation.sync import order
-from meridian.foundation.sync._arguments import FOREVER, limit_s
 from meridian.foundation.sync.guard import Guard, Uncopyable
+from meridian.foundation.sync.limits import FOREVER, limit_s
 from meridian.foundation.sync.lock_errors import (
     GuardReleased,
     LockConsumed,
@@ -67,6 +68,10 @@ class Mutex(Uncopyable, Generic[T]):
     - Two locks taken in both orders wait for each other on a bad day. With `rank` the wrong order
       is refused on every day (`LockOrderViolation`); with a `name`, `enable_lockdep` finds it.
 
+    An interrupt, as `KeyboardInterrupt`, leaves the mutex free or held by a guard, whenever it
+    strikes. One that strikes on the way into the block or out of it leaves the release to the
+    guard's finaliser, which poisons, as an interrupt of the block does.
+
     Python cannot keep a reference to the value from outliving its guard: do not store one.
     Not for use across ``fork``: a child would inherit locks that nobody in it can release.
     """
@@ -74,6 +79,7 @@ class Mutex(Uncopyable, Generic[T]):
     __slots__ = (
         "__weakref__",
         "_acquire",
+        "_attempts",
         "_consumed",
         "_entry",
         "_flaw",
@@ -112,6 +118,7 @@ class Mutex(Uncopyable, Generic[T]):
         self._primitives = primitives
         self._lock = primitives.Lock()
         self._acquire = self._lock.acquire
+        self._attempts = map(self._acquire, itertools.repeat(False))  # see `lock`
         self._release = self._lock.release
         self._owner: ThreadLocks | None = None
         self._flaw: str | None = None  # who locks next is refused for this
@@ -125,19 +132,23 @@ class Mutex(Uncopyable, Generic[T]):
         Raises `LockTimeout`, `ReentrantLockError`, `LockOrderViolation`, `LockConsumed`, and
         `PoisonError`, whose guard takes the mutex all the same. Nothing is held then.
         """
+        # A `for` takes the lock: CPython looks for signals after a call and at a jump back, not
+        # between the head of a loop that runs in C and its body, which calls nothing.
         if timeout is None and self.rank is None and watch.graph is None:
             guard: Guard[T] = Guard()
             guard._held = False
             guard._lock = self
             thread = of_thread.locks
-            if self._acquire(False):
+            for acquired in self._attempts:
+                if not acquired:
+                    break
                 if self._flaw is None:
-                    # From here to the return nothing is called, so no signal can come between.
                     self._owner = thread
                     guard._held = True
                     return guard
                 self._release()
-        return cast("Guard[T]", self._take(timeout))
+                break
+        return self._take(timeout)  # type: ignore[return-value]
 
     def try_lock(self) -> Guard[T] | None:
         """Hold the mutex if it is free, else None. Raises as `lock` does, but `LockTimeout`.
@@ -184,23 +195,23 @@ class Mutex(Uncopyable, Generic[T]):
         guard: Guard[T] = Guard()
         guard._held = False
         guard._lock = self
-        if not self._acquire(False):
-            if not may_wait:
-                return None
-            if not self._wait(thread, limit):
-                raise LockTimeout(self._label, limit)
-        if self._flaw is not None and (self._consumed or not poisoned):
-            cause = self._flaw
-            self._release()
-            if self._consumed:
-                raise LockConsumed(self._label)
-            again = functools.partial(self._take, timeout, poisoned=True)
-            raise PoisonError(self._label, cause, again)
-        self._owner = thread
-        guard._held = True
-        if entry is not None:
-            self._entry = entry
-            entry.obtained()
+        try:
+            if not self._hold(guard, thread, 0):
+                if not may_wait:
+                    return None
+                if not self._wait(guard, thread, limit):
+                    raise LockTimeout(self._label, limit)
+            if self._flaw is not None and (self._consumed or not poisoned):
+                if self._consumed:
+                    raise LockConsumed(self._label)
+                again = functools.partial(self._take, timeout, poisoned=True)
+                raise PoisonError(self._label, self._flaw, again)
+            if entry is not None:
+                self._entry = entry
+                entry.obtained()
+        except BaseException:
+            guard.release()
+            raise
         return guard
 
     def _want(self, may_wait: bool = True) -> order.Acquisition | None:
@@ -208,31 +219,34 @@ class Mutex(Uncopyable, Generic[T]):
             return None
         return order.want(self, self._label, self.name, self.rank, may_wait=may_wait)
 
-    def _wait(self, thread: ThreadLocks, limit: float) -> bool:
+    def _wait(self, guard: Guard[T], thread: ThreadLocks, limit: float) -> bool:
         self._waiting[thread] = None
         try:
             if watch.graph is None:
-                return self._acquire(True, limit)
+                return self._hold(guard, thread, limit)
             with order.waiting(self.name or self._label):
-                return self._acquire(True, limit)
+                return self._hold(guard, thread, limit)
         finally:
             del self._waiting[thread]
+
+    def _hold(self, guard: Guard[T], thread: ThreadLocks, limit: float) -> bool:
+        """Take the lock and say whose it is, in one step to signals as in `lock`."""
+        attempts = map(self._acquire, (True,), (limit,)) if limit else self._attempts
+        for acquired in attempts:
+            if acquired:
+                self._owner = thread
+                guard._held = True
+            return acquired
+        raise AssertionError("unreachable")
 
     def _hold_again(self, guard: Guard[T], entry: order.Acquisition | None) -> None:
         """After a wait on a condition: take the mutex back, and revive the guard."""
         thread = of_thread.locks
-        if not self._acquire(False):
-            self._wait(thread, FOREVER)
-        self._owner = thread
-        guard._held = True
+        if not self._hold(guard, thread, 0):
+            self._wait(guard, thread, FOREVER)
         if entry is not None:
             self._entry = entry
             entry.obtained()
-
-    def _forget(self) -> None:
-        entry, self._entry = self._entry, None
-        if entry is not None:
-            entry.dropped()
 
     def __repr__(self) -> str:
         state = "locked" if self._lock.locked() else "free"

@@ -35,6 +35,10 @@ class Admission(Uncopyable):
 
     All of it changes under one latch, with which nobody sleeps; a thread sleeps at its own gate.
     Invariants when the latch is free: a writer is alone; who waits could not be let in.
+
+    The handler of a signal may raise after any call, at the start of a function, and at a jump
+    back, but not between other statements, nor between the head of a `with` on the latch and its
+    block. So what belongs together stands together, without a call, and the rest can be repeated.
     """
 
     __slots__ = (
@@ -75,15 +79,27 @@ class Admission(Uncopyable):
                 if self._writer is None and not (
                     self._readers if writes else self._waiting_writers
                 ):
-                    self._let_in(thread, writes)
+                    count = 0 if writes else self._readers.get(thread, 0)
+                    if writes:
+                        self._writer = thread
+                    else:
+                        self._readers[thread] = count + 1
                     guard._held = True
                 elif limit != 0:
-                    waiter = self._line_up(thread, writes)
+                    self._tickets += 1
+                    waiter = _Waiter(self._make_lock(), thread, self._tickets)
+                    self._line(writes).append(waiter)
+            if waiter is not None:
+                self._sleep(waiter, limit)
+                self._leave_line(waiter, guard, writes)
+        except BaseException:  # refused, or a signal
+            if waiter is not None:
+                self._leave_line(waiter, guard, writes)
+            guard.release()
+            raise
         finally:
             if self._lost:
                 self._settle()
-        if waiter is not None:
-            self._wait(waiter, guard, writes, limit)
         return guard._held
 
     def _refuse_reentry(self, thread: ThreadLocks, writes: bool) -> None:
@@ -97,44 +113,30 @@ class Admission(Uncopyable):
                     self._label, "this thread reads it already, and a writer waits for that to end"
                 )
 
-    def _let_in(self, thread: ThreadLocks, writes: bool) -> None:
-        if writes:
-            self._writer = thread
-        else:
-            self._readers[thread] = self._readers.get(thread, 0) + 1
-
-    def _line_up(self, thread: ThreadLocks, writes: bool) -> _Waiter:
-        self._tickets += 1
-        waiter = _Waiter(self._make_lock(), thread, self._tickets)
-        self._line(writes).append(waiter)
-        return waiter
-
     def _line(self, writes: bool) -> deque[_Waiter]:
         return self._waiting_writers if writes else self._waiting_readers
 
-    def _wait(self, waiter: _Waiter, guard: ReadGuard[Any], writes: bool, limit: float) -> None:
-        try:
-            if watch.graph is None:
+    def _sleep(self, waiter: _Waiter, limit: float) -> None:
+        if watch.graph is None:
+            waiter.gate.acquire(True, limit)
+        else:
+            with order.waiting(self.name or self._label):
                 waiter.gate.acquire(True, limit)
-            else:
-                with order.waiting(self.name or self._label):
-                    waiter.gate.acquire(True, limit)
-        except BaseException:  # a signal
-            self._leave_line(waiter, guard, writes)
-            guard.release()
-            raise
-        self._leave_line(waiter, guard, writes)
 
     def _leave_line(self, waiter: _Waiter, guard: ReadGuard[Any], writes: bool) -> None:
         """With the lock, or without it: then a writer may have been all that readers waited for."""
         with self._latch:
             if waiter.admitted:
                 guard._held = True
-            else:
-                self._line(writes).remove(waiter)
+                return
+            line = self._line(writes)
+            if waiter in line:
+                line.remove(waiter)
+            try:
                 self._admit()
-        if self._lost:
-            self._settle()
+            except BaseException:
+                self._admit()
+                raise
 
     def _admit(self) -> None:
         """Let in whom there is room for now, in the order of the lines. With the latch."""
@@ -145,48 +147,43 @@ class Admission(Uncopyable):
             ):
                 if self._readers:
                     return
-                line = writers
+                waiter = writers[0]
+                gate = waiter.gate
+                del writers[0]
+                self._writer = waiter.thread
             elif readers:
-                line = readers
+                waiter = readers[0]
+                gate = waiter.gate
+                count = self._readers.get(waiter.thread, 0)
+                del readers[0]
+                self._readers[waiter.thread] = count + 1
             else:
                 return
-            waiter = line.popleft()
-            self._let_in(waiter.thread, line is writers)
             waiter.admitted = True
-            waiter.gate.release()
+            gate.release()
 
-    def _end_read(self, guard: ReadGuard[Any]) -> None:
+    def _end(self, guard: ReadGuard[Any], writes: bool) -> None:
+        """The guard is released."""
         if guard._entry is not None:
             guard._entry.dropped()
+        thread = guard._thread
         with self._latch:
             if guard._held:
                 guard._held = False
-                if self._waiting_writers or self._readers[guard._thread] > 1:
-                    self._leave(guard._thread, writes=False)
+                if writes:
+                    self._writer = None
+                elif self._readers[thread] > 1:
+                    self._readers[thread] -= 1
                 else:
-                    del self._readers[guard._thread]
+                    del self._readers[thread]
+                if self._waiting_writers or self._waiting_readers:
+                    try:
+                        self._admit()
+                    except BaseException:
+                        self._admit()
+                        raise
         if self._lost:
             self._settle()
-
-    def _end_write(self, guard: ReadGuard[Any]) -> None:
-        if guard._entry is not None:
-            guard._entry.dropped()
-        with self._latch:
-            if guard._held:
-                guard._held = False
-                self._leave(guard._thread, writes=True)
-        if self._lost:
-            self._settle()
-
-    def _leave(self, thread: ThreadLocks, writes: bool) -> None:
-        if writes:
-            self._writer = None
-        elif self._readers[thread] > 1:
-            self._readers[thread] -= 1
-        else:
-            del self._readers[thread]
-        if self._waiting_writers or self._waiting_readers:
-            self._admit()
 
     def _end_lost(self, thread: ThreadLocks, writes: bool) -> None:
         """For finalisers, which may run in a thread that has the latch, and so cannot wait for it.
@@ -197,9 +194,26 @@ class Admission(Uncopyable):
         self._settle()
 
     def _settle(self) -> None:
-        while self._lost and self._latch.acquire(False):
-            try:
-                while self._lost:
-                    self._leave(*self._lost.popleft())
-            finally:
-                self._latch.release()
+        while self._lost:
+            for acquired in map(self._latch.acquire, (False,)):  # a loop, as in `Mutex.lock`
+                if not acquired:
+                    return
+                try:
+                    self._end_all_lost()
+                except BaseException:
+                    self._end_all_lost()
+                    raise
+                finally:
+                    self._latch.release()
+
+    def _end_all_lost(self) -> None:
+        while self._lost:
+            thread, writes = self._lost[0]
+            del self._lost[0]
+            if writes:
+                self._writer = None
+            elif self._readers[thread] > 1:
+                self._readers[thread] -= 1
+            else:
+                del self._readers[thread]
+        self._admit()

@@ -44,7 +44,7 @@ class ReadGuard(Uncopyable, Generic[T]):
     def release(self) -> None:
         """Stop reading, before the block ends. A second call does nothing."""
         if self._held:
-            self._lock._end_read(self)
+            self._lock._end(self, False)
 
     def __enter__(self) -> Self:
         if not self._held:
@@ -58,7 +58,7 @@ class ReadGuard(Uncopyable, Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         if self._held:
-            self._lock._end_read(self)
+            self._lock._end(self, False)
 
     def __del__(self) -> None:
         if getattr(self, "_held", False):
@@ -94,7 +94,7 @@ class WriteGuard(ReadGuard[T]):
     def release(self) -> None:
         """Stop writing, before the block ends. A second call does nothing."""
         if self._held:
-            self._lock._end_write(self)
+            self._lock._end(self, True)
 
     def __exit__(
         self,
@@ -105,7 +105,7 @@ class WriteGuard(ReadGuard[T]):
         if self._held:
             if kind is not None:
                 self._lock._flaw = failure(kind)
-            self._lock._end_write(self)
+            self._lock._end(self, True)
 
     def __del__(self) -> None:
         if getattr(self, "_held", False):

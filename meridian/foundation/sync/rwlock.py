@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar, cast
+from typing import Generic, Literal, TypeVar
 
 from meridian.foundation.sync import order
-from meridian.foundation.sync._arguments import limit_s
+from meridian.foundation.sync.limits import limit_s
 from meridian.foundation.sync.lock_errors import (
     LockConsumed,
     LockTimeout,
@@ -99,27 +99,31 @@ class RwLock(Admission, Generic[T]):
             guard._held = False
             guard._lock = self
             guard._thread = thread
-            with self._latch:
-                if (
-                    self._writer is None
-                    and not self._waiting_writers
-                    and self._flaw is None
-                    and thread not in self._readers
-                ):
-                    self._readers[thread] = 1
-                    guard._held = True
-            if self._lost:
-                self._settle()
+            try:
+                with self._latch:
+                    if (
+                        self._writer is None
+                        and not self._waiting_writers
+                        and self._flaw is None
+                        and thread not in self._readers
+                    ):
+                        self._readers[thread] = 1
+                        guard._held = True
+                if self._lost:
+                    self._settle()
+            except BaseException:  # a signal
+                guard.release()
+                raise
             if guard._held:
                 return guard
-        return cast("ReadGuard[T]", self._take(ReadGuard, timeout))
+        return self._take(ReadGuard, timeout)  # type: ignore[return-value]
 
     def write(self, timeout: float | None = None) -> WriteGuard[T]:
         """Wait until nobody reads or writes, and write; for at most `timeout` seconds if given.
 
         Raises what `read` does, and `UpgradeError` for a thread that reads.
         """
-        return cast("WriteGuard[T]", self._take(WriteGuard, timeout))
+        return self._take(WriteGuard, timeout)  # type: ignore[return-value]
 
     def try_read(self) -> ReadGuard[T] | None:
         """Read if nobody writes or waits to, else None. Raises as `read`, but `LockTimeout`."""
@@ -127,7 +131,7 @@ class RwLock(Admission, Generic[T]):
 
     def try_write(self) -> WriteGuard[T] | None:
         """Write if nobody reads or writes, else None. Raises as `write`, but `LockTimeout`."""
-        return cast("WriteGuard[T] | None", self._take(WriteGuard, 0, may_wait=False))
+        return self._take(WriteGuard, 0, may_wait=False)  # type: ignore[return-value]
 
     @property
     def is_poisoned(self) -> bool:
@@ -181,20 +185,22 @@ class RwLock(Admission, Generic[T]):
         guard._held = False
         guard._lock = self
         guard._thread = thread
-        if not self._enter(guard, thread, writes, limit if may_wait else 0):
-            if may_wait:
-                raise LockTimeout(self._label, limit)
-            return None
-        if self._flaw is not None and (self._consumed or not poisoned):
-            cause = self._flaw
+        try:
+            if not self._enter(guard, thread, writes, limit if may_wait else 0):
+                if may_wait:
+                    raise LockTimeout(self._label, limit)
+                return None
+            if self._flaw is not None and (self._consumed or not poisoned):
+                if self._consumed:
+                    raise LockConsumed(self._label)
+                again = functools.partial(self._take, kind, timeout, poisoned=True)
+                raise PoisonError(self._label, self._flaw, again)
+            if entry is not None:
+                guard._entry = entry
+                entry.obtained()
+        except BaseException:
             guard.release()
-            if self._consumed:
-                raise LockConsumed(self._label)
-            again = functools.partial(self._take, kind, timeout, poisoned=True)
-            raise PoisonError(self._label, cause, again)
-        if entry is not None:
-            guard._entry = entry
-            entry.obtained()
+            raise
         return guard
 
     def __repr__(self) -> str:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from meridian.checks import checked_int
 from meridian.errors import MeridianError
-from meridian.foundation.sync._arguments import FOREVER, count, limit_s
+from meridian.foundation.sync.limits import FOREVER, limit_s
 from meridian.foundation.tasks.exits import JoinTimeout
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ class Scope:
 
     def __init__(self, max_threads: int | None = None) -> None:
         """Run at most `max_threads` at a time; further calls wait for a thread, in order."""
-        self._max = None if max_threads is None else count("max_threads", max_threads, 1)
+        self._max = (
+            None if max_threads is None else checked_int("max_threads", max_threads, least=1)
+        )
         self._state = "not open yet"
         self._changed = threading.Condition(threading.Lock())
         self._calls: list[ScopedThread[Any]] = []

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from random import Random
 from types import ModuleType
 
+from meridian.checks import checked_int
 from meridian.testing.interleave.carriers import Carriers
 from meridian.testing.interleave.primitives import Bundle, Others
 from meridian.testing.interleave.records import Failure, NotDeterministic, Report, Scenario, Trace
@@ -61,10 +62,10 @@ def explore(
         ScenarioStuck: a thread waits outside of the bundle, or swallows every exception.
         ValueError, TypeError: an argument out of range.
     """
-    _check("preemptions", preemptions, 0)
-    _check("max_schedules", max_schedules, 1)
-    _check("max_steps", max_steps, 1)
-    _check("max_failures", max_failures, 1)
+    preemptions = checked_int("preemptions", preemptions)
+    max_schedules = checked_int("max_schedules", max_schedules, least=1)
+    max_steps = checked_int("max_steps", max_steps, least=1)
+    max_failures = checked_int("max_failures", max_failures, least=1)
     files = tuple(str(m.__file__) if isinstance(m, ModuleType) else m for m in preempt_in)
     search = _Search(scenario, preemptions, max_schedules, seed, max_steps, files, stall_s)
     systematic = max(1, int(max_schedules * (1 - _CHANCE)))
@@ -78,13 +79,6 @@ def explore(
                 break
             search.by_chance()
     return Report(search.schedules, tuple(search.failures.values()), complete, search.steps)
-
-
-def _check(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"Expected `int` for {name}, got `{type(value).__name__}`")
-    if value < least:
-        raise ValueError(f"Expected {name} >= {least}, got {value}")
 
 
 @contextmanager

@@ -355,9 +355,12 @@ def test_methods_refuse_orders_that_cannot_be() -> None:
     assert array.load(0) == 0
 
 
-@pytest.mark.parametrize("n", [-1, True, 1.0, None, "3"])
-def test_wrong_sizes(n: Any) -> None:
-    with pytest.raises(ValueError, match="number of cells"):
+@pytest.mark.parametrize(
+    ("n", "error"),
+    [(-1, ValueError), (True, TypeError), (1.0, TypeError), (None, TypeError), ("3", TypeError)],
+)
+def test_wrong_sizes(n: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="number of cells"):
         AtomicArray(n)
 
 

@@ -132,7 +132,7 @@ def test_a_change_without_the_mutex_is_what_loses_it() -> None:
         bundle.Thread(target=consume).start()
         bundle.Thread(target=produce).start()
 
-    assert explore(scenario).failures[0].kind == "lost-wakeup"
+    assert explore(scenario).failures[0].kind == "deadlock"
 
 
 def test_every_interleaving_of_a_timeout() -> None:

@@ -130,8 +130,10 @@ def test_what_is_refused() -> None:
             run_litmus(name, Order.RELAXED, 10)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Expected an order"):
         run_litmus("SB", "relaxed", 10)  # type: ignore[arg-type]
-    for rounds in (-1, True, 1.0, None):
-        with pytest.raises(ValueError, match="number of rounds"):
+    with pytest.raises(ValueError, match="number of rounds"):
+        run_litmus("SB", Order.RELAXED, -1)
+    for rounds in (True, 1.0, None, "5"):
+        with pytest.raises(TypeError, match="number of rounds"):
             run_litmus("SB", Order.RELAXED, rounds)  # type: ignore[arg-type]
     for cpus, message in (
         ([CPUS[0], CPUS[0]], "CPUs that differ"),
