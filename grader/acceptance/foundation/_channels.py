@@ -13,6 +13,7 @@ from grader.proxy.submission import Submission
 __all__ = [
     "BASE",
     "PROBE",
+    "SCENARIOS",
     "in_real_time",
     "in_virtual_time",
     "require_report",
@@ -22,9 +23,11 @@ PROBE = Path(__file__).with_name("_channels_probe.py")
 SCENARIOS = {
     name: PROBE.with_name(f"_channels_probe_{part}.py")
     for part, names in (
-        ("order", "goes_through overtaking history churn names cycles discarded"),
-        ("flow", "pressure looked_at from_a_thread lagging"),
-        ("ending", "shut_down never_stops hung"),
+        ("order", "goes_through overtaking history churn names cycles discarded drained"),
+        ("flow", "pressure tried"),
+        ("shown", "failing looked_at from_a_thread between_lines within_a_read lagging"),
+        ("ending", "shut_down never_stops hung still_waiting before_it_runs"),
+        ("demo", "demo"),
     )
     for name in names.split()
 }

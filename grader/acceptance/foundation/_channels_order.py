@@ -118,7 +118,7 @@ def check_history(events: list[Any], steps: list[tuple[str, int, int]]) -> None:
             )
 
 
-@pytest.mark.criterion("2", points=2, after=BASE)
+@pytest.mark.criterion("2", points=1, after=BASE)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_sources_come_and_go(submission: Submission, backend: str, rng: random.Random) -> None:
     """Sources are added and removed while frames flow, and no accepted frame is lost."""
@@ -137,6 +137,30 @@ def test_sources_come_and_go(submission: Submission, backend: str, rng: random.R
             number >= 5 or len(got) == CHURN_FRAMES,
             f"Source {number} was never removed, and {len(got)} of {CHURN_FRAMES} were accepted",
         )
+
+
+@pytest.mark.criterion("2", points=1, after=BASE)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_removal_waits(submission: Submission, backend: str, rng: random.Random) -> None:
+    """A source that is removed takes nothing more, and is gone when its frames have moved on."""
+    told = in_virtual_time(submission, backend, rng, "drained")
+    count = told["accepted"]
+    what = f"remove_source(drain=True) with {count} accepted frames before a held processor"
+    require(not told["early"], f"{what} returned while they waited: it must wait until none does")
+    require(
+        told["late"] == "SendClosed",
+        f"{what}: try_send() meanwhile must raise SendClosed, got {told['late']}",
+    )
+    require(
+        told["answers"] == [0],
+        f"{what}: expected it to answer 0 once the processor goes on, got {told['answers']}",
+    )
+    require(
+        told["again"] == ["nothing"],
+        f"{what}: the id must be free when it returns; add_source() gave {told['again']}",
+    )
+    require(told["processed"] == count, f"{what}: {told['processed']} of them were processed")
+    require_report(told["report"], what, routed=count, processed=count, discarded=0, clean=True)
 
 
 @pytest.mark.criterion("2", points=1, after=BASE)
@@ -201,5 +225,6 @@ __all__ = [
     "test_emergencies_overtake_the_backlog",
     "test_ids_and_ends",
     "test_no_history_lets_an_emergency_wait",
+    "test_removal_waits",
     "test_sources_come_and_go",
 ]

@@ -5,8 +5,6 @@ Hostile code could tamper with what is noted here: the tests say where they rely
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -54,6 +52,11 @@ class Work:
         self.done_s.append(anyio.current_time())
 
 
+def fields(report: Any) -> list[Any]:
+    names = ("routed", "processed", "emergency", "rejected", "discarded", "clean")
+    return [getattr(report, name) for name in names]
+
+
 class Run:
     """A run of an aggregator, and what it reported."""
 
@@ -64,11 +67,10 @@ class Run:
         self.asked_s = 0.0
         self.took_s = -1.0
 
-    async def run(self, *, task_status: Any) -> None:
+    async def run(self, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
         report = await self.aggregator.run(task_status=task_status)
         self.took_s = anyio.current_time() - self.asked_s
-        names = ("routed", "processed", "emergency", "rejected", "discarded", "clean")
-        self.fields = [getattr(report, name) for name in names]
+        self.fields = fields(report)
         self.stopped.set()
 
     async def stop(self) -> None:
@@ -94,6 +96,35 @@ async def add(package: Any, aggregator: Any, source_id: int) -> Any:
     return await aggregator.add_source(source_id, package.FeedKind.LIVE_UPLINK)
 
 
+async def refusal(call: Any) -> str:
+    """The name of what awaiting `call` raises."""
+    try:
+        await call
+    except Exception as error:
+        return type(error).__name__
+    return "nothing"
+
+
+def tried(source: Any, one: Any) -> tuple[str, bool]:
+    """What `try_send` raises, and whether that hands `one` back."""
+    try:
+        source.try_send(one)
+    except Exception as error:
+        return type(error).__name__, getattr(error, "item", None) == one
+    return "nothing", False
+
+
+async def send_until_held(source: Any, frames: Any) -> list[Any]:
+    """Those of `frames` that are accepted before a `send` has waited for five seconds."""
+    accepted: list[Any] = []
+    with anyio.move_on_after(5):
+        for one in frames:
+            await source.send(one)
+            accepted.append(one)
+            await rest()
+    return accepted
+
+
 async def read(subscriber: Any, rows: list[Row], ends: list[str]) -> None:
     """Read to the end, whose name is noted."""
     while True:
@@ -103,20 +134,6 @@ async def read(subscriber: Any, rows: list[Row], ends: list[str]) -> None:
             ends.append(type(error).__name__)
             if type(error).__name__ != "Lagged":
                 return
-
-
-def demo(package: Any, backend: str) -> tuple[int, list[str]]:
-    """The command's exit status, and what it printed."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        status = package.main(["--backend", backend])
-    return status, printed.getvalue().splitlines()
-
-
-async def demo_report(package: Any) -> list[Any]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        report = await package.run_demo()
-    names = ("routed", "processed", "emergency", "rejected", "discarded", "clean")
-    return [getattr(report, name) for name in names]
 
 
 class Race:
@@ -138,7 +155,7 @@ class Race:
         ]
 
     def run(self) -> list[int]:
-        """Frames that each subscriber has read."""
+        """Frames that each subscriber has received. What it missed is not among them."""
         return anyio.run(self._run)
 
     async def _run(self) -> list[int]:
@@ -150,8 +167,7 @@ class Race:
             while True:
                 try:
                     batch = await subscriber.recv_many()
-                except Exception as error:
-                    counts[number] += getattr(error, "missed", -1)
+                except LookupError:  # it lags: those frames are lost to it
                     continue
                 counts[number] += len(batch)
                 if not batch:

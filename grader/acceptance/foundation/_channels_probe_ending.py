@@ -5,6 +5,7 @@ Each begins with `kit`, the module of the other probe. Hostile code could tamper
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import anyio
@@ -39,11 +40,7 @@ async def shut_down(
                     refused.append(("nothing", False))
                 except Exception as error:
                     refused.append((type(error).__name__, getattr(error, "item", None) == late))
-            try:
-                await kit.add(package, aggregator, 1000)
-                refused.append(("nothing", True))
-            except Exception as error:
-                refused.append((type(error).__name__, True))
+            refused.append((await kit.refusal(kit.add(package, aggregator, 1000)), True))
             work.gate.set()
             with anyio.move_on_after(kit.PATIENCE_S):
                 await it.stopped.wait()
@@ -116,3 +113,62 @@ async def hung(kit: Any, package: Any, deadline_s: float, frames: int) -> dict[s
         with anyio.move_on_after(deadline_s + 30):
             await it.stop()
     return {"report": it.fields, "took_s": it.took_s, "accepted": accepted}
+
+
+async def still_waiting(kit: Any, package: Any, config: dict[str, int]) -> dict[str, Any]:
+    """Ask while a send of a routine frame and one of an emergency wait for room."""
+    work = kit.Work(gated=True)
+    aggregator = package.TelemetryAggregator(package.AggregatorConfig(**config), process=work)
+    accepted: list[Row] = []
+    refused: list[tuple[str, bool]] = []
+
+    async def flood(number: int) -> None:
+        source = await kit.add(package, aggregator, number)
+        sequence = 0
+        while True:
+            one = kit.frame(package, number, sequence, number)
+            try:
+                await source.send(one)
+            except Exception as error:
+                refused.append((type(error).__name__, getattr(error, "item", None) == one))
+                return
+            accepted.append(kit.row(one))
+            sequence += 1
+
+    async with kit.running(aggregator) as it, anyio.create_task_group() as group:
+        for number in range(2):
+            group.start_soon(flood, number)
+        await kit.rest()
+        aggregator.request_shutdown()
+        await kit.rest()
+        work.gate.set()
+        with anyio.move_on_after(kit.PATIENCE_S / 10):
+            await it.stopped.wait()
+        group.cancel_scope.cancel()
+    return {
+        "accepted": len(accepted),
+        "refused": refused,
+        "same": sorted(work.done) == sorted(accepted),
+        "report": it.fields,
+    }
+
+
+async def before_it_runs(kit: Any, package: Any) -> dict[str, Any]:
+    """Ask from another thread before `run` is called."""
+    aggregator = package.TelemetryAggregator()
+    subscriber = aggregator.subscribe()
+    asker = threading.Thread(target=aggregator.request_shutdown)
+    asker.start()
+    asker.join()
+    ends: list[str] = []
+    it = kit.Run(aggregator)
+    it.asked_s = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(kit.read, subscriber, [], ends)
+        group.start_soon(it.run)
+        with anyio.move_on_after(kit.PATIENCE_S / 10):
+            await it.stopped.wait()
+        await kit.rest()
+        added = await kit.refusal(kit.add(package, aggregator, 1))
+        group.cancel_scope.cancel()
+    return {"report": it.fields, "took_s": it.took_s, "ends": ends, "added": added}

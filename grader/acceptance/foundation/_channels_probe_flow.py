@@ -1,16 +1,13 @@
-"""Scenarios of criteria 3, 5 and 7, run in the worker: pressure, statistics, lag.
+"""Scenarios of criterion 3, run in the worker: pressure.
 
 Each begins with `kit`, the module of the other probe. Hostile code could tamper with what is noted.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import anyio
-import structlog
 
 Row = tuple[int, int, int]  # source, sequence, priority
 
@@ -57,120 +54,51 @@ async def pressure(kit: Any, package: Any, frames: int, takes_s: float) -> dict[
     }
 
 
-def _snapshot(stats: Any) -> tuple[int, int, int]:
-    now = stats.borrow()
-    return now.frames_routed, now.frames_processed, now.emergency_count
-
-
-async def looked_at(
-    kit: Any, package: Any, frames: int
-) -> tuple[list[tuple[int, int, int]], list[Any]]:
-    """Snapshots after each frame that a subscriber got, with the last; and the report."""
-    seen: list[tuple[int, int, int]] = []
-    aggregator = package.TelemetryAggregator(process=kit.Work())
-    async with kit.running(aggregator) as it:
-        subscriber = aggregator.subscribe()
-        source = await kit.add(package, aggregator, 1)
-        for sequence in range(frames):
-            await source.send(kit.frame(package, 1, sequence, sequence % 2))
-            await subscriber.recv()
-            seen.append(_snapshot(aggregator.stats))
-            await kit.rest()
-    seen.append(_snapshot(aggregator.stats))
-    return seen, it.fields
-
-
-async def from_a_thread(
-    kit: Any, package: Any, reads: int, patience_s: float
-) -> tuple[int, float, bool]:
-    """Borrow from a thread while `process` holds the loop: how often that was done, the processor
-    time it took, and whether no value was impossible.
+async def tried(kit: Any, package: Any, config: dict[str, int], most: int) -> dict[str, Any]:
+    """`try_send` before a held processor until nothing more goes in, emergencies last; then once
+    more when there is room again, and when all is over.
     """
-    over = threading.Event()
-    count, cpu_s, sound = 0, 0.0, True
-    stats: Any = None
+    work = kit.Work(gated=True)
+    aggregator = package.TelemetryAggregator(package.AggregatorConfig(**config), process=work)
+    accepted: list[list[Row]] = [[], []]
+    refused: list[tuple[str, bool]] = []
 
-    def borrow() -> None:
-        nonlocal count, cpu_s, sound
-        began_s = time.thread_time()
-        last = stats.borrow()
-        while count < reads and not over.is_set():
-            for _ in range(100):
-                now = stats.borrow()
-            count += 100
-            sound = sound and now.emergency_count <= now.frames_processed <= now.frames_routed
-            sound = sound and now.frames_processed >= last.frames_processed
-            last = now
-        cpu_s = time.thread_time() - began_s
-        over.set()
+    async def fill(source: Any, priority: int) -> None:
+        for sequence in range(100 * priority, 100 * priority + 2 * most):
+            one = kit.frame(package, 1, sequence, priority)
+            said = kit.tried(source, one)
+            if said[0] == "nothing":
+                accepted[priority].append(kit.row(one))
+            else:
+                refused.append(said)
+            await kit.rest()
 
-    async def process(one: Any) -> None:
-        if one.sequence == 5:
-            threading.Thread(target=borrow, daemon=True).start()
-            over.wait(patience_s)  # the loop is held
-
-    aggregator = package.TelemetryAggregator(process=process)
-    stats = aggregator.stats
-    async with kit.running(aggregator):
+    async with kit.running(aggregator) as it:
         source = await kit.add(package, aggregator, 1)
-        for sequence in range(20):
-            await source.send(kit.frame(package, 1, sequence))
-    done = count
-    over.set()
-    return done, cpu_s, sound
-
-
-async def lagging(
-    kit: Any, package: Any, frames: int, takes_s: float, archive_s: float
-) -> dict[str, Any]:
-    """An archive that takes `archive_s` for a frame (0: there is none), and a quick subscriber."""
-    work = kit.Work(takes_s)
-    aggregator = package.TelemetryAggregator(process=work)
-    events: list[str] = []
-    before = list(structlog.get_config()["processors"])
-
-    def note(_logger: object, _method: str, line: Any) -> Any:
-        events.append(line.get("event", ""))
-        raise structlog.DropEvent
-
-    quick: list[Row] = []
-    slow: list[Row] = []
-    archive: Any = aggregator.subscribe("archive") if archive_s else None
-
-    async def store() -> None:
-        while True:
-            try:
-                slow.append(kit.row(await archive.recv()))
-            except Exception as error:
-                if type(error).__name__ != "Lagged":
-                    return
-                continue
-            await anyio.sleep(archive_s)
-
-    processors = structlog.get_config()["processors"]
-    processors[:] = [note]
-    try:
-        async with anyio.create_task_group() as group:
-            start_s = anyio.current_time()
-            async with kit.running(aggregator) as it:
-                group.start_soon(kit.read, aggregator.subscribe(), quick, [])
-                if archive is not None:
-                    group.start_soon(store)
-                source = await kit.add(package, aggregator, 1)
-                for sequence in range(frames):
-                    await source.send(kit.frame(package, 1, sequence))
-            elapsed_s = anyio.current_time() - start_s
-            with anyio.move_on_after(kit.PATIENCE_S):
-                await anyio.sleep(archive_s * frames)
-            group.cancel_scope.cancel()
-    finally:
-        processors[:] = before
+        closed = await kit.add(package, aggregator, 2)
+        await fill(source, 0)
+        await fill(source, 1)
+        foreign = kit.tried(source, kit.frame(package, 3, 0))[0]
+        closed.close()
+        shut = kit.tried(closed, kit.frame(package, 2, 0))
+        work.gate.set()
+        for _ in range(most):
+            await kit.rest()
+        last = kit.frame(package, 1, 99)
+        again = kit.tried(source, last)[0]
+        accepted[0].append(kit.row(last))
+        for _ in range(most):
+            await kit.rest()
+        aggregator.request_shutdown()
+        late = kit.tried(source, kit.frame(package, 1, 999))
     return {
+        "routine": len(accepted[0]) - 1,
+        "urgent": len(accepted[1]),
+        "refused": refused,
+        "foreign": foreign,
+        "closed": shut,
+        "again": again,
+        "late": late,
+        "same": sorted(work.done) == sorted(accepted[0] + accepted[1]),
         "report": it.fields,
-        "elapsed_s": elapsed_s,
-        "quick": len(quick),
-        "received": archive.received if archive else 0,
-        "missed": archive.missed if archive else 0,
-        "in_order": slow == sorted(slow),
-        "lagged": events.count("handler_lagged"),
     }

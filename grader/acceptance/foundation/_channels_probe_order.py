@@ -134,11 +134,7 @@ async def names(kit: Any, package: Any) -> dict[str, str]:
     aggregator = package.TelemetryAggregator()
 
     async def note(what: str, call: Any) -> None:
-        found[what] = "nothing"
-        try:
-            await call
-        except Exception as error:
-            found[what] = type(error).__name__
+        found[what] = await kit.refusal(call)
 
     async with kit.running(aggregator):
         source = await kit.add(package, aggregator, 1)
@@ -178,21 +174,56 @@ async def cycles(kit: Any, package: Any, count: int) -> tuple[int, int, int]:
     return before, after, len(work.done)
 
 
+def _held(kit: Any, package: Any) -> tuple[Any, Any]:
+    """A processor that is held, and an aggregator with little room."""
+    work = kit.Work(gated=True)
+    config = package.AggregatorConfig(feed_capacity=8, routine_capacity=4, processor_capacity=4)
+    return work, package.TelemetryAggregator(config, process=work)
+
+
 async def discarded(kit: Any, package: Any) -> tuple[int, list[Any], int]:
     """Remove a source without draining while the processor is held: what that answers, the
     report, and how many frames had been accepted.
     """
-    work = kit.Work(gated=True)
-    config = package.AggregatorConfig(feed_capacity=8, routine_capacity=4, processor_capacity=4)
-    aggregator = package.TelemetryAggregator(config, process=work)
-    accepted = 0
+    work, aggregator = _held(kit, package)
     async with kit.running(aggregator) as it:
         source = await kit.add(package, aggregator, 1)
-        with anyio.move_on_after(5):
-            for sequence in range(40):
-                await source.send(kit.frame(package, 1, sequence))
-                accepted += 1
-                await kit.rest()
+        frames = (kit.frame(package, 1, sequence) for sequence in range(40))
+        accepted = await kit.send_until_held(source, frames)
         answer = await aggregator.remove_source(1, drain=False)
         work.gate.set()
-    return answer, it.fields, accepted
+    return answer, it.fields, len(accepted)
+
+
+async def drained(kit: Any, package: Any) -> dict[str, Any]:
+    """Remove a source whose frames wait before a held processor, which then goes on."""
+    work, aggregator = _held(kit, package)
+    answers: list[Any] = []
+    again: list[str] = []
+
+    async def remove() -> None:
+        answers.append(await aggregator.remove_source(1, drain=True))
+        again.append(await kit.refusal(kit.add(package, aggregator, 1)))
+
+    async with kit.running(aggregator) as it, anyio.create_task_group() as group:
+        source = await kit.add(package, aggregator, 1)
+        frames = (kit.frame(package, 1, sequence) for sequence in range(40))
+        accepted = await kit.send_until_held(source, frames)
+        group.start_soon(remove)
+        await kit.rest()
+        early = bool(answers)
+        late = kit.tried(source, kit.frame(package, 1, 40))[0]
+        work.gate.set()
+        with anyio.move_on_after(kit.PATIENCE_S / 10):
+            while not again:
+                await anyio.sleep(1)
+        group.cancel_scope.cancel()
+    return {
+        "accepted": len(accepted),
+        "early": early,
+        "late": late,
+        "answers": answers,
+        "again": again,
+        "processed": len(work.done),
+        "report": it.fields,
+    }

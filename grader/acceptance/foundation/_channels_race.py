@@ -15,7 +15,7 @@ SOURCES, EACH = 48, 250
 PAYLOAD_BYTES = 256
 ROUNDS = 20
 HALF = 0.5  # of the model answer's speed
-TARGET = 2.0  # times the peer's speed
+TARGET = 2.0  # times the peer's speed; where there is no model answer, the half is half of that
 PEER = "asyncio queues"
 
 
@@ -34,8 +34,9 @@ class Side:
         count = SOURCES * EACH
         require(
             done == [[count, count]],
-            f"{SOURCES} sources sent {count} frames; what the two subscribers received and missed "
-            f"is {done[0]}",
+            f"{SOURCES} sources sent {count} frames; the two subscribers, which read all the time, "
+            f"received {done[0]}. What a subscriber misses is lost to it: let other tasks run "
+            "before more frames are shown than it may be behind",
         )
         return seconds
 
@@ -48,19 +49,19 @@ def test_half_the_speed(
     rng: random.Random,
     race: Race,
 ) -> None:
-    """Frames of 48 sources reach two subscribers at half the speed of the model answer."""
+    """Frames of 48 sources reach two subscribers at half the model answer's speed at least."""
     seed = rng.getrandbits(32)
     result = race.compare(
-        "Frames to two subscribers, the half",
+        "Half the model answer's speed",
         Side(submission, seed),
         Side(reference, seed) if reference else Side(peer, seed, probed=False),
         peer_name="model answer" if reference else PEER,
         unit="frame",
         rounds=ROUNDS,
         per=SOURCES * EACH,
-        target=HALF,
+        target=HALF if reference else HALF * TARGET,
     )
-    require_ratio(result, "aggregation")
+    require_ratio(result, "Frames to two subscribers")
 
 
 @pytest.mark.criterion("9", points=3, after=BASE)
@@ -88,7 +89,7 @@ def test_speed(
         reference=Side(reference, seed) if reference else None,
         memory=(submission, peer, reference),
     )
-    require_ratio(result, "aggregation")
+    require_ratio(result, "Frames to two subscribers")
 
 
 __all__ = ["test_half_the_speed", "test_speed"]

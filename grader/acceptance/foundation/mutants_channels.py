@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from grader.authoring.mutants import Change, Proof, Variant
 
-__all__ = ["BROADER", "MUTANTS", "PROOF", "SLOW"]
+__all__ = ["BROADER", "LOSSY", "MUTANTS", "PROOF", "SLOW"]
 
-AGGREGATOR, DEMO = "aggregator.py", "demo.py"
+AGGREGATOR, SOURCE, DEMO = "aggregator.py", "source.py", "demo.py"
 IMPORT = "from collections import deque\n"
 INLET = "return self._emergency_in if frame.priority is FramePriority.EMERGENCY else source.inlet"
 ROUTINE = "if frame.priority is FramePriority.ROUTINE:"
@@ -18,6 +18,10 @@ SHOW = "self._out.send(frame)"
 STATS = "self._watch, self.stats = watch(PipelineStats())"
 REFUSE = "raise ShuttingDown(frame)"
 TURN = "            if taken % turn == 0:\n                await checkpoint()"
+FAST = "        with suppress(Full):\n            self.try_send(frame)\n            return\n"
+TRY = "        aggregator._inlet(source, frame).try_send(frame)\n"
+SAYS_WHY = "            aggregator._check(source, frame)  # says why\n"
+NO_TURN = Change(AGGREGATOR, TURN, "            pass")
 
 MUTANTS = (
     # -- 1: emergencies first
@@ -31,6 +35,37 @@ MUTANTS = (
                 'self._fair = not getattr(self, "_fair", False)\n'
                 "        waits = self._routine or self._ready\n"
                 "        if len(self._emergency) and (self._fair or not waits):",
+            ),
+        ),
+    ),
+    Variant(
+        "asyncio_queue_with_sentinels",  # right on asyncio, and dead on trio
+        "1",
+        (
+            Change(AGGREGATOR, IMPORT, "import asyncio\n" + IMPORT),
+            Change(
+                AGGREGATOR,
+                "        self._news = anyio.Event()\n        self._out",
+                "        self._news: asyncio.Queue[bool] = asyncio.Queue()\n        self._out",
+            ),
+            Change(
+                AGGREGATOR,
+                "                self._fill()\n        self._news.set()\n",
+                "                self._fill()\n        self._news.put_nowait(True)\n",
+            ),
+            Change(
+                AGGREGATOR,
+                "                self._news = anyio.Event()\n"
+                "                await self._news.wait()\n"
+                "                continue\n",
+                "                if not await self._news.get():\n"
+                "                    self._stopped = True\n"
+                "                continue\n",
+            ),
+            Change(
+                AGGREGATOR,
+                "        self._emergency.close()\n        self._news.set()\n",
+                "        self._emergency.close()\n        self._news.put_nowait(False)\n",
             ),
         ),
     ),
@@ -76,19 +111,62 @@ MUTANTS = (
         "2",
         (Change(AGGREGATOR, "source.discarded += 1", "source.discarded = 0"),),
     ),
+    Variant(
+        "removal_does_not_wait",
+        "2",
+        (Change(AGGREGATOR, "await source.gone.wait()", "await checkpoint()"),),
+    ),
     # -- 3: pressure
     Variant(
         "feeds_without_bound",
         "3",
         (
             Change(
-                AGGREGATOR,
+                SOURCE,
                 "self.inlet, self.feed = channel(capacity)",
                 "self.inlet, self.feed = channel(100_000)",
             ),
         ),
     ),
+    Variant(
+        "full_without_the_frame",
+        "3",
+        (
+            Change(
+                SOURCE,
+                TRY,
+                "        try:\n"
+                "            aggregator._inlet(source, frame).try_send(frame)\n"
+                "        except Full as full:\n"
+                "            raise Full(full.name, None, full.used, full.capacity) from None\n",
+            ),
+        ),
+    ),
+    Variant(
+        "try_send_throws_away",  # and says nothing
+        "3",
+        (
+            Change(SOURCE, FAST, ""),
+            Change(
+                SOURCE,
+                TRY,
+                "        with suppress(Full):\n"
+                "            aggregator._inlet(source, frame).try_send(frame)\n",
+            ),
+        ),
+    ),
     # -- 4: subscribers
+    Variant("subscribers_have_no_turn", "4", (NO_TURN,)),
+    Variant(
+        "a_failure_ends_the_run",
+        "4",
+        (Change(AGGREGATOR, "            except Exception:\n", "            except OSError:\n"),),
+    ),
+    Variant(
+        "failed_frames_are_shown",
+        "4",
+        (Change(AGGREGATOR, "                pass  # skipped\n", COMPLETED),),
+    ),
     Variant(
         "shows_summaries",
         "4",
@@ -128,6 +206,52 @@ MUTANTS = (
                 "        self.stats.borrow = locked",
             ),
             Change(AGGREGATOR, PROCESS, "with self._lock:\n                        " + PROCESS),
+        ),
+    ),
+    Variant(
+        "a_lock_that_nobody_notices",  # held for a moment, by a writer that never waits
+        "5",
+        (
+            Change(AGGREGATOR, IMPORT, "from threading import Lock as Guard\n" + IMPORT),
+            Change(AGGREGATOR, STATS, STATS + "\n        self._guard = Guard()"),
+            Change(
+                AGGREGATOR,
+                "        self._watch.send(",
+                "        with self._guard:\n            self._watch.send(",
+            ),
+        ),
+    ),
+    Variant(
+        "published_in_two_steps",  # a thread may come in between
+        "5",
+        (
+            Change(
+                AGGREGATOR,
+                "        self._processed += 1\n",
+                "",
+            ),
+            Change(
+                AGGREGATOR,
+                "frame.priority is FramePriority.EMERGENCY\n        self._publish()\n",
+                "frame.priority is FramePriority.EMERGENCY\n"
+                "        self._publish()\n"
+                "        self._processed += 1\n"
+                "        self._publish()\n",
+            ),
+        ),
+    ),
+    Variant(
+        "read_in_three_steps",  # a torn read: the loop may go on in between
+        "5",
+        (
+            Change(
+                AGGREGATOR,
+                STATS,
+                STATS + "\n"
+                "        self.stats.borrow = lambda: PipelineStats(\n"
+                "            int(self._routed), int(self._processed), int(self._urgent)\n"
+                "        )",
+            ),
         ),
     ),
     Variant(
@@ -195,6 +319,36 @@ MUTANTS = (
         (Change(AGGREGATOR, REFUSE, "raise ShuttingDown"),),
     ),
     Variant(
+        "who_waits_loses_the_frame",
+        "6",
+        (
+            Change(
+                SOURCE,
+                "from .records import FeedKind\n",
+                "from .records import FeedKind, ShuttingDown\n",
+            ),
+            Change(
+                SOURCE,
+                SAYS_WHY,
+                "            if aggregator._token.is_cancelled:\n"
+                "                aggregator._rejected += 1\n"
+                "                raise ShuttingDown from None\n",
+            ),
+        ),
+    ),
+    Variant(
+        "a_request_before_the_run_is_forgotten",
+        "6",
+        (
+            Change(
+                AGGREGATOR,
+                "        start_s = anyio.current_time()\n",
+                "        start_s = anyio.current_time()\n"
+                "        self._token = CancellationToken()\n",
+            ),
+        ),
+    ),
+    Variant(
         "refusals_not_counted",
         "6",
         (Change(AGGREGATOR, "self._rejected += 1", "self._rejected += 0"),),
@@ -210,6 +364,22 @@ MUTANTS = (
         "no_replay",
         "8",
         (Change(DEMO, "sources.start_soon(archived_replay, source)", "source.close()"),),
+    ),
+    Variant(
+        "stats_at_odd_moments",
+        "8",
+        (Change(DEMO, "await anyio.sleep(STATS_S)", "await anyio.sleep(STATS_S / 2)"),),
+    ),
+    Variant(
+        "stats_only_at_first",
+        "8",
+        (
+            Change(
+                DEMO,
+                "        while not reports:\n",
+                "        for _ in range(3):\n",
+            ),
+        ),
     ),
 )
 
@@ -279,4 +449,29 @@ SLOW = Variant(
     ),
 )
 
-PROOF = Proof(MUTANTS)
+LOSSY = Variant(
+    "lossy_and_fast",  # with many sources subscribers are skipped: what they miss costs no time
+    "9",
+    (
+        Change(
+            AGGREGATOR,
+            "            if taken % turn == 0:\n",
+            "            if taken % (turn * max(1, len(self._sources) // 2)) == 0:\n",
+        ),
+    ),
+)
+
+PROOF = Proof(
+    MUTANTS,
+    races=(SLOW, LOSSY),
+    adapter="tests/grader/adapters/foundation_03_channels",
+    quick={
+        "grader.acceptance.foundation._channels_order:HISTORIES": 3,
+        "grader.acceptance.foundation._channels_order:STEPS": 40,
+        "grader.acceptance.foundation._channels_order:CYCLES": 50,
+        "grader.acceptance.foundation._channels_flow:PRESSED": 120,
+        "grader.acceptance.foundation._channels_shown:HELD_S": 1,
+        "grader.acceptance.foundation._channels_race:ROUNDS": 8,
+    },
+    race_points=3,
+)

@@ -17,6 +17,8 @@ from typing import Any
 import anyio
 import pytest
 
+from meridian.foundation.channels import Full
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 import telemetry_aggregator as ta
@@ -137,6 +139,50 @@ def test_criterion_3_a_slow_processor_slows_the_sources_down(backend: str) -> No
             work.gate.set()
         assert work.begun[1] == frame(99, 0, urgent=True)
         assert len(work.done) == 1601, "none was dropped"
+
+    go(backend, check)
+
+
+@BACKENDS
+def test_criterion_3_try_send_never_waits(backend: str) -> None:
+    async def check() -> None:
+        work = Work(gated=True)
+        aggregator = ta.TelemetryAggregator(process=work)
+        async with running(aggregator):
+            source = await aggregator.add_source(1, LIVE)
+            accepted, refused = 0, None
+            for sequence in range(400):
+                try:
+                    source.try_send(frame(1, sequence))
+                    accepted += 1
+                except Full as full:
+                    refused = full.item
+                    break
+                await anyio.sleep(0)
+            assert 0 < accepted <= 32 + 256 + 64
+            assert refused == frame(1, accepted), "the frame comes back"
+            source.try_send(frame(1, 1000, urgent=True))
+            work.gate.set()
+        assert len(work.done) == accepted + 1
+
+    go(backend, check)
+
+
+@BACKENDS
+def test_criterion_4_a_failed_frame_is_skipped(backend: str) -> None:
+    async def check() -> None:
+        async def process(one: ta.Frame) -> None:
+            if one.sequence == 1:
+                raise OSError("the disk is full")
+
+        aggregator = ta.TelemetryAggregator(process=process)
+        subscriber = aggregator.subscribe()
+        async with running(aggregator) as reports:
+            source = await aggregator.add_source(1, LIVE)
+            for sequence in range(3):
+                await source.send(frame(1, sequence))
+        assert [one.sequence async for one in subscriber] == [0, 2]
+        assert (reports[0].routed, reports[0].processed) == (3, 2)
 
     go(backend, check)
 

@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 
 from grader.acceptance.foundation import (
-    _channels_ending,
     _channels_flow,
     _channels_order,
     _channels_race,
+    _channels_shown,
     test_channels,
 )
-from grader.acceptance.foundation.mutants_channels import BROADER, MUTANTS, SLOW
+from grader.acceptance.foundation.mutants_channels import (
+    BROADER,
+    LOSSY,
+    MUTANTS,
+    SLOW,
+)
 from grader.authoring.build import write_exercise
 from grader.authoring.mutants import Variant
 from grader.box import detect
@@ -76,12 +81,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         (_channels_order, "CHURN_FRAMES", 20),
         (_channels_order, "CYCLES", 50),
         (_channels_flow, "PRESSED", 120),
-        (_channels_flow, "READS", 10_000),
-        (_channels_flow, "HELD_S", 1.0),
-        (_channels_flow, "END_S", 1.0),
-        (_channels_flow, "SHOWN", 12),
-        (_channels_flow, "LOOKS", 20),
-        (_channels_ending, "STREAM", 300),
+        (_channels_shown, "READS", 10_000),
+        (_channels_shown, "HELD_S", 1.0),
+        (_channels_shown, "END_S", 1.0),
+        (_channels_shown, "SHOWN", 12),
+        (_channels_shown, "LOOKS", 20),
+        (_channels_shown, "STREAM", 300),
         (_channels_race, "EACH", 60),
         (_channels_race, "ROUNDS", 8),
     ):
@@ -106,7 +111,7 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     else:
         assert (report.score, report.max_score, trouble) == (100, 100, {})
     assert [(entry.name, entry.peer) for entry in report.benchmarks] == [
-        ("Frames to two subscribers, the half", "model answer"),
+        ("Half the model answer's speed", "model answer"),
         ("Frames to two subscribers", "asyncio queues"),
         ("Frames to two subscribers", "model answer"),
     ]
@@ -133,7 +138,7 @@ def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
     shown = {c.id: shown_outcome(c.outcome, c.message) for c in report.criteria if c.id != "9"}
     assert shown.pop("1") == "not_written"
     assert set(shown.values()) == {"blocked"}
-    assert f"{KEY} #1: TelemetryAggregator()" in report.criteria[0].message
+    assert f"{KEY} #1, #5: TelemetryAggregator()" in report.criteria[0].message
     for criterion in report.criteria[1:8]:
         assert criterion.message.endswith("is not written yet")
         assert criterion.message.count(NOT_JUDGED) == len(criterion.message.splitlines())
@@ -175,8 +180,19 @@ def test_a_slow_aggregator_loses_the_race(tmp_path: Path) -> None:
     assert missed(report)["9"].score <= 3
 
 
+@pytest.mark.usefixtures("quick")
+def test_what_a_subscriber_misses_is_not_paid_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_channels_race, "EACH", 250)
+    report = judge(LOSSY.write(SOLUTION, tmp_path / "submission"), tmp_path, mode="bench")
+    entry = missed(report)["9"]
+    assert entry.score == 0
+    assert "What a subscriber misses is lost to it" in entry.message
+
+
 def test_every_criterion_has_a_wrong_answer() -> None:
-    assert {v.criterion for v in (*MUTANTS, SLOW)} == {c.id for c in CAPSTONE.criteria}
+    assert {v.criterion for v in (*MUTANTS, SLOW, LOSSY)} == {c.id for c in CAPSTONE.criteria}
     assert len(MUTANTS) >= 15
     assert all(v.criterion in wrong for wrong, v in BROADER.items())
 

@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from types import TracebackType
-from typing import Any
 
-import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
-from anyio.lowlevel import checkpoint
 
-from meridian.foundation.channels.broadcast import BroadcastReceiver, BroadcastSender, broadcast
-from meridian.foundation.channels.errors import Full, SendClosed
-from meridian.foundation.channels.mpsc import Receiver, Sender, channel
-from meridian.foundation.channels.watch import WatchReceiver, watch
-from meridian.foundation.tasks.cancel import CancellationToken
+from meridian.foundation.channels import BroadcastReceiver, WatchReceiver
 
 from .config import AggregatorConfig
-from .records import (
-    AggregatorReport,
-    DuplicateSource,
-    FeedKind,
-    Frame,
-    FramePriority,
-    PipelineStats,
-    ShuttingDown,
-    UnknownSource,
-)
+from .records import AggregatorReport, FeedKind, Frame, PipelineStats
+from .source import SourceHandle
 
-__all__ = ["SourceHandle", "TelemetryAggregator"]
+__all__ = ["TelemetryAggregator"]
 
 Process = Callable[[Frame], Awaitable[None]]
-
-
-class SourceHandle:
-    """What one source sends by; several tasks may share it. Close it, or use ``async with``."""
-
-    def __init__(self, aggregator: TelemetryAggregator, source: Any) -> None:
-        self._aggregator = aggregator
-        self._source = source
-
-    async def send(self, frame: Frame) -> None:
-        """Have `frame` accepted as soon as there is room for it; cancelled, it was not.
-
-        Raises `ShuttingDown` with the frame once a shutdown was requested, also when it waited;
-        `SendClosed` with the frame when this source was closed or removed; `ValueError` for a
-        frame of another source.
-        """
-        raise NotImplementedError(
-            "foundation/03-channels #3: SourceHandle.send() - wait for room, refuse when it is over"
-        )
-
-    def try_send(self, frame: Frame) -> None:
-        """`send` without waiting. Raises `Full` with the frame, and what `send` does."""
-        raise NotImplementedError(
-            "foundation/03-channels #3: SourceHandle.try_send() - the same, now or never"
-        )
-
-    def close(self) -> None:
-        """Send no more; what was accepted is processed. Closing twice is harmless."""
-        raise NotImplementedError(
-            "foundation/03-channels #2: SourceHandle.close() - and the source is forgotten when it is empty"
-        )
-
-    async def __aenter__(self) -> SourceHandle:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class TelemetryAggregator:
@@ -102,7 +42,7 @@ class TelemetryAggregator:
         A frame for which it raises is skipped: neither processed nor shown.
         """
         raise NotImplementedError(
-            "foundation/03-channels #1: TelemetryAggregator() - lanes that stay apart up to the processor"
+            "foundation/03-channels #1, #5: TelemetryAggregator() - lanes, counts, self.stats"
         )
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> AggregatorReport:
@@ -113,13 +53,13 @@ class TelemetryAggregator:
         their end, and nobody is left waiting in `remove_source`.
         """
         raise NotImplementedError(
-            "foundation/03-channels #6: run() - stop intake, drain, close; and a deadline for it"
+            "foundation/03-channels #1, #4, #6: run() - choose, process, count, show; drain"
         )
 
     async def add_source(self, source_id: int, kind: FeedKind) -> SourceHandle:
         """A new source. Raises `DuplicateSource` while one of that id is there, `ShuttingDown`."""
         raise NotImplementedError(
-            "foundation/03-channels #2: add_source() - an id is free again when its source is empty"
+            "foundation/03-channels #2: add_source() - refuse an id that is there"
         )
 
     async def remove_source(self, source_id: int, *, drain: bool = True) -> int:
@@ -129,15 +69,18 @@ class TelemetryAggregator:
         `UnknownSource`.
         """
         raise NotImplementedError(
-            "foundation/03-channels #2: remove_source() - what it had accepted goes on, or is counted"
+            "foundation/03-channels #2: remove_source() - close, and wait until it is empty"
         )
 
     def subscribe(self, name: str | None = None) -> BroadcastReceiver[Frame]:
-        """A subscriber to every frame that is processed from now on."""
-        raise NotImplementedError("foundation/03-channels #4: subscribe() - one subscriber more")
+        """A subscriber to every frame that is processed from now on.
+
+        One that lags logs `handler_lagged` with its name by itself; nothing else is logged.
+        """
+        raise NotImplementedError("foundation/03-channels #4, #7: subscribe() - one receiver more")
 
     def request_shutdown(self) -> None:
         """Accept nothing more from now on. From any thread; before `run` too; twice is harmless."""
         raise NotImplementedError(
-            "foundation/03-channels #6: request_shutdown() - from any thread, seen at once"
+            "foundation/03-channels #6: request_shutdown() - what send() and run() look at"
         )

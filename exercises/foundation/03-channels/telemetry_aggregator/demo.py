@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import anyio
 
-from .aggregator import SourceHandle, TelemetryAggregator
 from .records import AggregatorReport, FeedKind, Frame, FramePriority
+from .source import SourceHandle
 
 __all__ = ["main", "run_demo"]
 
@@ -47,7 +47,7 @@ async def process(frame: Frame) -> None:
 async def run_demo() -> AggregatorReport:
     """Run the sources above to their end, print the stats every 50 ms, shut down; the report."""
     raise NotImplementedError(
-        "foundation/03-channels #8: run_demo() - start, add sources, wait for them, shut down"
+        "foundation/03-channels #8: run_demo() - add sources, run, print, shut down"
     )
 
 

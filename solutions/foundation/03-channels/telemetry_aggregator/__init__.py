@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .aggregator import SourceHandle, TelemetryAggregator
+from .aggregator import TelemetryAggregator
 from .config import AggregatorConfig
 from .demo import main, run_demo
 from .records import (
@@ -15,6 +15,7 @@ from .records import (
     ShuttingDown,
     UnknownSource,
 )
+from .source import SourceHandle
 
 __all__ = [
     "AggregatorConfig",

@@ -2,110 +2,42 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from types import TracebackType
-from typing import Any
 
-import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
-from anyio.lowlevel import checkpoint
 
-from meridian.foundation.channels.broadcast import BroadcastReceiver, BroadcastSender, broadcast
-from meridian.foundation.channels.errors import Full, SendClosed
-from meridian.foundation.channels.mpsc import Receiver, Sender, channel
-from meridian.foundation.channels.watch import WatchReceiver, watch
-from meridian.foundation.tasks.cancel import CancellationToken
+from meridian.foundation.channels import BroadcastReceiver, WatchReceiver
 
 from .config import AggregatorConfig
-from .records import (
-    AggregatorReport,
-    DuplicateSource,
-    FeedKind,
-    Frame,
-    FramePriority,
-    PipelineStats,
-    ShuttingDown,
-    UnknownSource,
-)
-
-__all__ = ["SourceHandle", "TelemetryAggregator"]
-
-Process = Callable[[Frame], Awaitable[None]]
-
+from .records import AggregatorReport, FeedKind, Frame, PipelineStats
+from .source import SourceHandle
 
 ### BEGIN SOLUTION
-class _Source:
-    """One source: a bounded feed for its routine frames, and how it ends."""
+# isort: split
+from collections import deque
 
-    def __init__(self, source_id: int, kind: FeedKind, capacity: int) -> None:
-        self.source_id = source_id
-        self.kind = kind
-        self.inlet: Sender[Frame]
-        self.feed: Receiver[Frame]
-        self.inlet, self.feed = channel(capacity)
-        self.closed = False
-        self.discarded = 0
-        self.gone = anyio.Event()
+import anyio
+from anyio.lowlevel import checkpoint
 
+from meridian.foundation.channels import (
+    BroadcastSender,
+    Receiver,
+    SendClosed,
+    Sender,
+    broadcast,
+    channel,
+    watch,
+)
+from meridian.foundation.tasks import CancellationToken
+
+from .records import DuplicateSource, FramePriority, ShuttingDown, UnknownSource
+from .source import _Source
 
 ### END SOLUTION
-class SourceHandle:
-    """What one source sends by; several tasks may share it. Close it, or use ``async with``."""
+__all__ = ["TelemetryAggregator"]
 
-    def __init__(self, aggregator: TelemetryAggregator, source: Any) -> None:
-        self._aggregator = aggregator
-        self._source = source
-
-    async def send(self, frame: Frame) -> None:
-        """Have `frame` accepted as soon as there is room for it; cancelled, it was not.
-
-        Raises `ShuttingDown` with the frame once a shutdown was requested, also when it waited;
-        `SendClosed` with the frame when this source was closed or removed; `ValueError` for a
-        frame of another source.
-        """
-        ### BEGIN SOLUTION #3: SourceHandle.send() - wait for room, refuse when it is over
-        with suppress(Full):
-            self.try_send(frame)
-            return
-        aggregator, source = self._aggregator, self._source
-        try:
-            with await aggregator._inlet(source, frame).reserve() as permit:
-                aggregator._check(source, frame)  # it may be over since
-                permit.send(frame)
-        except SendClosed:
-            aggregator._check(source, frame)  # says why
-            raise
-        aggregator._accepted(source, frame)
-        ### END SOLUTION
-
-    def try_send(self, frame: Frame) -> None:
-        """`send` without waiting. Raises `Full` with the frame, and what `send` does."""
-        ### BEGIN SOLUTION #3: SourceHandle.try_send() - the same, now or never
-        aggregator, source = self._aggregator, self._source
-        aggregator._check(source, frame)
-        aggregator._inlet(source, frame).try_send(frame)
-        aggregator._accepted(source, frame)
-        ### END SOLUTION
-
-    def close(self) -> None:
-        """Send no more; what was accepted is processed. Closing twice is harmless."""
-        ### BEGIN SOLUTION #2: SourceHandle.close() - and the source is forgotten when it is empty
-        self._aggregator._close(self._source)
-        ### END SOLUTION
-
-    async def __aenter__(self) -> SourceHandle:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+Process = Callable[[Frame], Awaitable[None]]
 
 
 class TelemetryAggregator:
@@ -131,7 +63,7 @@ class TelemetryAggregator:
 
         A frame for which it raises is skipped: neither processed nor shown.
         """
-        ### BEGIN SOLUTION #1: TelemetryAggregator() - lanes that stay apart up to the processor
+        ### BEGIN SOLUTION #1, #5: TelemetryAggregator() - lanes, counts, self.stats
         self._config = config = config or AggregatorConfig()
         self._process = process
         self._emergency_in: Sender[Frame]
@@ -155,7 +87,7 @@ class TelemetryAggregator:
         However it ends: senders are refused, subscribers and those who wait for `stats` come to
         their end, and nobody is left waiting in `remove_source`.
         """
-        ### BEGIN SOLUTION #6: run() - stop intake, drain, close; and a deadline for it
+        ### BEGIN SOLUTION #1, #4, #6: run() - choose, process, count, show; drain
         start_s = anyio.current_time()
         clean = False
         try:
@@ -186,7 +118,7 @@ class TelemetryAggregator:
 
     async def add_source(self, source_id: int, kind: FeedKind) -> SourceHandle:
         """A new source. Raises `DuplicateSource` while one of that id is there, `ShuttingDown`."""
-        ### BEGIN SOLUTION #2: add_source() - an id is free again when its source is empty
+        ### BEGIN SOLUTION #2: add_source() - refuse an id that is there
         await checkpoint()
         if self._token.is_cancelled:
             raise ShuttingDown
@@ -203,7 +135,7 @@ class TelemetryAggregator:
         With `drain` that is none. Without, what waits in its feed is thrown away. Raises
         `UnknownSource`.
         """
-        ### BEGIN SOLUTION #2: remove_source() - what it had accepted goes on, or is counted
+        ### BEGIN SOLUTION #2: remove_source() - close, and wait until it is empty
         source = self._sources.get(source_id)
         if source is None:
             raise UnknownSource(source_id)
@@ -215,14 +147,17 @@ class TelemetryAggregator:
         ### END SOLUTION
 
     def subscribe(self, name: str | None = None) -> BroadcastReceiver[Frame]:
-        """A subscriber to every frame that is processed from now on."""
-        ### BEGIN SOLUTION #4: subscribe() - one subscriber more
+        """A subscriber to every frame that is processed from now on.
+
+        One that lags logs `handler_lagged` with its name by itself; nothing else is logged.
+        """
+        ### BEGIN SOLUTION #4, #7: subscribe() - one receiver more
         return self._out.subscribe(name)
         ### END SOLUTION
 
     def request_shutdown(self) -> None:
         """Accept nothing more from now on. From any thread; before `run` too; twice is harmless."""
-        ### BEGIN SOLUTION #6: request_shutdown() - from any thread, seen at once
+        ### BEGIN SOLUTION #6: request_shutdown() - what send() and run() look at
         self._token.cancel()
         ### END SOLUTION
 

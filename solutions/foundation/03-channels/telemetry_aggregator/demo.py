@@ -7,9 +7,14 @@ from collections.abc import Sequence
 
 import anyio
 
-from .aggregator import SourceHandle, TelemetryAggregator
 from .records import AggregatorReport, FeedKind, Frame, FramePriority
+from .source import SourceHandle
 
+### BEGIN SOLUTION
+# isort: split
+from .aggregator import TelemetryAggregator
+
+### END SOLUTION
 __all__ = ["main", "run_demo"]
 
 LIVE, FRAMES_OF_EACH, EMERGENCIES_OF_EACH = 4, 10, 2
@@ -46,7 +51,7 @@ async def process(frame: Frame) -> None:
 
 async def run_demo() -> AggregatorReport:
     """Run the sources above to their end, print the stats every 50 ms, shut down; the report."""
-    ### BEGIN SOLUTION #8: run_demo() - start, add sources, wait for them, shut down
+    ### BEGIN SOLUTION #8: run_demo() - add sources, run, print, shut down
     aggregator = TelemetryAggregator(process=process)
     reports: list[AggregatorReport] = []
 
