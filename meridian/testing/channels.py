@@ -15,14 +15,8 @@ import anyio.lowlevel
 
 from meridian.checks import checked_int
 from meridian.testing.channel_adapter import ChannelAdapter, Item
-from meridian.testing.channel_scenarios import (
-    Action,
-    Problem,
-    Scenario,
-    check_texts,
-    draw,
-    smaller,
-)
+from meridian.testing.channel_scenarios import Problem, Scenario, check_texts
+from meridian.testing.channel_schedules import Action, draw, smaller
 
 __all__ = ["ChannelAdapter", "Item", "check_channel"]
 
