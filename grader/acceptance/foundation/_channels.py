@@ -25,7 +25,8 @@ SCENARIOS = {
     for part, names in (
         ("order", "goes_through overtaking history churn names cycles discarded drained"),
         ("flow", "pressure tried"),
-        ("shown", "failing looked_at from_a_thread between_lines within_a_read lagging"),
+        ("shown", "failing lagging"),
+        ("stats", "looked_at from_a_thread between_lines within_a_read"),
         ("ending", "shut_down never_stops hung still_waiting before_it_runs"),
         ("demo", "demo"),
     )
