@@ -19,11 +19,15 @@ HALF = 0.5  # of the model answer's speed
 class Contest:
     """One piece of work and those who do it: the submission, the peer, a model answer if any.
 
-    `side` makes a side of a submission, `peer_side` that of the peer where it works otherwise. A
-    side that has a `close` is closed when its race is over.
+    `target` is what is asked, in times of the peer's speed; `what` is how a message begins. `side`
+    makes a side of a submission, `peer_side` that of the peer where it works otherwise; a side that
+    has a `close` is closed when its race is over.
     """
 
     race: Race
+    name: str
+    what: str
+    target: float
     submission: Submission
     reference: Submission | None
     peer: Submission
@@ -34,38 +38,40 @@ class Contest:
     per: int
     rounds: int
 
-    def half(self, name: str, what: str, *, without: float = HALF) -> None:
-        """Half the model answer's speed; `without` one, that many times the peer's."""
+    def half(self) -> None:
+        """Half the model answer's speed; where there is none, half of `target`."""
         with self._sides(self.submission, self.reference or self.peer) as (mine, other):
+            target = HALF if self.reference else HALF * self.target
+            half, of_peer = "half the model answer's", f"{target:g} times {self.peer_name}"
             result = self.race.compare(
-                f"{name}, the half",
+                f"{self.name}: {half if self.reference else of_peer}",
                 mine,
                 other,
                 peer_name=MODEL_ANSWER if self.reference else self.peer_name,
                 unit=self.unit,
                 rounds=self.rounds,
                 per=self.per,
-                target=HALF if self.reference else without,
+                target=target,
             )
-        require_ratio(result, what)
+        require_ratio(result, self.what)
 
-    def beside_the_peer(self, name: str, what: str, target: float) -> None:
+    def beside_the_peer(self) -> None:
         """`target` times the peer's speed, or nine tenths of the model answer's."""
         racers = (self.submission, self.peer, self.reference)
         with self._sides(*filter(None, racers)) as (mine, other, *model):
             result = self.race.compare(
-                name,
+                self.name,
                 mine,
                 other,
                 peer_name=self.peer_name,
                 unit=self.unit,
                 rounds=self.rounds,
                 per=self.per,
-                target=target,
+                target=self.target,
                 reference=model[0] if model else None,
                 memory=racers,
             )
-        require_ratio(result, what)
+        require_ratio(result, self.what)
 
     @contextlib.contextmanager
     def _sides(self, *racers: Submission) -> Iterator[list[Side]]:

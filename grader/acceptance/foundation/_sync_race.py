@@ -55,8 +55,7 @@ def test_half_the_speed(
     race: Race,
 ) -> None:
     """A command goes in and out at half the speed of the model answer."""
-    contest = _contest(submission, reference, peer, rng, race, together=False)
-    contest.half("Push and pop", "push and pop")
+    _contest(submission, reference, peer, rng, race, together=False).half()
 
 
 @pytest.mark.criterion("9", points=2, after=BASE)
@@ -71,8 +70,7 @@ def test_speed(
 
     Or at nine tenths of the model answer's speed.
     """
-    contest = _contest(submission, reference, peer, rng, race, together=False)
-    contest.beside_the_peer("Push and pop", "push and pop", TARGET)
+    _contest(submission, reference, peer, rng, race, together=False).beside_the_peer()
 
 
 @pytest.mark.criterion("9", points=1, after=BASE)
@@ -87,9 +85,7 @@ def test_speed_of_threads(
 
     Or at nine tenths of the model answer's speed.
     """
-    name = "Three producers, one consumer"
-    contest = _contest(submission, reference, peer, rng, race, together=True)
-    contest.beside_the_peer(name, name.lower(), TARGET)
+    _contest(submission, reference, peer, rng, race, together=True).beside_the_peer()
 
 
 def _contest(
@@ -102,8 +98,12 @@ def _contest(
     together: bool,
 ) -> Contest:
     seed = rng.getrandbits(32)
+    name = "Three producers, one consumer" if together else "Push and pop"
     return Contest(
         race=race,
+        name=name,
+        what=name.lower(),
+        target=TARGET,
         submission=submission,
         reference=reference,
         peer=peer,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,17 +12,16 @@ from grader.acceptance.foundation._tasks import PROBE, SERVING, Station, encode_
 from grader.judging.compare import require
 from grader.proxy.proxy import Remote
 from grader.proxy.submission import Submission
-from grader.races.race import Race, require_ratio, timed
+from grader.races.contest import Contest
+from grader.races.race import Race, timed
 
 STATIONS = 48
 BATCH = 200  # frames of each station in a round
 ROUNDS = 20
 PAYLOAD_BYTES = 256
 WAIT_S = 8.0
-HALF = 0.5  # times the model answer's frames a second; without one, times `TIMES_THE_PEER`
 TIMES_THE_PEER = 2.0
 PEER = "asyncio streams"
-PLAIN = "Frames to three handlers: as many as with asyncio streams"
 
 
 class Side:
@@ -75,16 +72,6 @@ class Side:
         self._loop.close()
 
 
-@contextlib.contextmanager
-def _sides(*made: Side | None) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for side in made:
-            if side is not None:
-                side.close()
-
-
 def _served(side: Submission, seed: int) -> Side:
     return Side(side, side.Broker(side.BrokerConfig(host="127.0.0.1", port=0)), True, seed)
 
@@ -105,21 +92,7 @@ def test_half_the_throughput(
 
     Where there is no model answer, at least as many as with asyncio's streams.
     """
-    seed = rng.getrandbits(32)
-    mine = _served(submission, seed)
-    other = _served(reference, seed) if reference else _plain(peer, seed)
-    with _sides(mine, other):
-        result = race.compare(
-            "Frames to three handlers: half the model answer's" if reference else PLAIN,
-            mine,
-            other,
-            peer_name="model answer" if reference else PEER,
-            unit="frame",
-            rounds=ROUNDS,
-            per=STATIONS * BATCH,
-            target=HALF if reference else HALF * TIMES_THE_PEER,
-        )
-    require_ratio(result, "Frames a second to three handlers")
+    _contest(submission, reference, peer, rng, race).half()
 
 
 @pytest.mark.criterion("11", points=3, after=SERVING)
@@ -134,23 +107,32 @@ def test_throughput(
 
     Or at least 0.9 times the model answer's. The mission asks for 100,000 frames a second.
     """
+    _contest(submission, reference, peer, rng, race).beside_the_peer()
+
+
+def _contest(
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
+) -> Contest:
     seed = rng.getrandbits(32)
-    mine, plain = _served(submission, seed), _plain(peer, seed)
-    model = _served(reference, seed) if reference else None
-    with _sides(mine, plain, model):
-        result = race.compare(
-            "Frames to three handlers",
-            mine,
-            plain,
-            peer_name=PEER,
-            unit="frame",
-            rounds=ROUNDS,
-            per=STATIONS * BATCH,
-            target=TIMES_THE_PEER,
-            reference=model,
-            memory=(submission, peer, reference),
-        )
-    require_ratio(result, "Frames a second to three handlers")
+    return Contest(
+        race=race,
+        name="Frames to three handlers",
+        what="Frames a second to three handlers",
+        target=TIMES_THE_PEER,
+        submission=submission,
+        reference=reference,
+        peer=peer,
+        peer_name=PEER,
+        side=lambda racer: _served(racer, seed),
+        peer_side=lambda racer: _plain(racer, seed),
+        unit="frame",
+        per=STATIONS * BATCH,
+        rounds=ROUNDS,
+    )
 
 
 __all__ = ["test_half_the_throughput", "test_throughput"]

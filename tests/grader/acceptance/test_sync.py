@@ -52,7 +52,7 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if not trouble:
         assert (report.score, report.max_score) == (100, 100)
     assert [(entry.name, entry.peer) for entry in report.benchmarks] == [
-        ("Push and pop, the half", "model answer"),
+        ("Push and pop: half the model answer's", "model answer"),
         ("Push and pop", "queue.PriorityQueue"),
         ("Push and pop", "model answer"),
         ("Three producers, one consumer", "queue.PriorityQueue"),
