@@ -53,17 +53,17 @@ class CancellationToken:
         if not isinstance(reason, str):
             raise TypeError(f"Expected the reason as str, got {type(reason).__name__}")
         first = self._claim(reason)
-        left = [self]
-        while left:
-            token = left.pop()
+        tree = [self]
+        for token in tree:  # which grows
             for number, wake in list(token._waiters.items()):
                 wake()  # twice, if it is interrupted here: a waiter may be woken in vain
                 token._waiters.pop(number, None)
-            for number, reference in list(token._children.items()):
+            for reference in list(token._children.values()):
                 if (child := reference()) is not None:
-                    child._claim(reason)
-                    left.append(child)
-                token._children.pop(number, None)
+                    child._claim(token.reason)
+                    tree.append(child)
+        for token in tree:  # not before all are told: an interrupted walk begins again from the top
+            token._children.clear()
         return first
 
     def _claim(self, reason: str) -> bool:

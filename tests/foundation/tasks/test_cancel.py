@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
+import sys
 import threading
 import tracemalloc
+from types import FrameType
+from typing import Any
 
 import anyio
 import pytest
@@ -160,3 +164,49 @@ async def test_a_cancel_that_is_interrupted_is_finished_by_the_next() -> None:
     assert token.is_cancelled  # for whoever asks, at once
     assert not token.cancel("second")
     assert (token.reason, child.is_cancelled, seen) == ("first", True, ["woken", "woken"])
+
+
+async def test_interrupted_at_any_instruction_it_can_still_be_cancelled() -> None:
+    class Interrupt(BaseException):
+        pass
+
+    def interrupted_at(instruction: int, token: CancellationToken) -> bool:
+        """Cancel `token`, and have that interrupted before so many instructions were run."""
+        left, source = [instruction], CancellationToken.cancel.__code__.co_filename
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            if frame.f_code.co_filename != source:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                if left[0] == 0:
+                    raise Interrupt
+                left[0] -= 1
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            token.cancel("first")
+        except Interrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    instruction = 0
+    while True:
+        token = CancellationToken()
+        child = token.child_token()
+        grandchild = child.child_token()
+        woken: list[int] = []
+        token._waiters[0] = functools.partial(woken.append, 1)
+        interrupted = interrupted_at(instruction, token)
+        claimed = token.is_cancelled
+        assert token.cancel("second") is not claimed
+        assert (child.is_cancelled, grandchild.is_cancelled, bool(woken)) == (True, True, True)
+        assert token.reason == child.reason == grandchild.reason
+        if not interrupted:
+            break
+        instruction += 1
+    assert instruction > 100, "it was interrupted in all of it"
