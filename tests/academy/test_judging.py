@@ -13,10 +13,11 @@ from rich.console import Console
 import grader.job
 from grader.job import JobSpec
 from grader.report import BenchmarkEntry, CriterionReport, Report
-from meridian.academy.commands.bars import STAGES, stage_bars, stage_lines
+from meridian.academy.commands.bars import stage_bars, stage_lines
 from meridian.academy.commands.verdict import printable, race_lines
 from meridian.academy.curriculum import load
 from meridian.academy.progress import ProgressStore
+from meridian.academy.widgets.stages import STAGES
 from tests.grader.reports import make
 
 MODULE = "database/01-storage"

@@ -7,21 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from meridian.academy.commands.shared import console
+from meridian.academy.widgets.stages import STAGES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["STAGES", "OnEvent", "bars_or_lines", "stage_bars", "stage_lines"]
+__all__ = ["OnEvent", "bars_or_lines", "stage_bars", "stage_lines"]
 
 OnEvent: TypeAlias = Callable[[dict[str, Any]], None]
-STAGES = {
-    "collect": "Collecting the files",
-    "audit": "Reading the imports",
-    "acceptance": "Asking questions",
-    "notebook": "Running the notebook",
-    "benchmark": "Racing",
-    "report": "Writing the report",
-}
 
 
 @contextmanager

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Stages"]
+__all__ = ["STAGES", "Stages"]
 
-_LABELS = {
+STAGES = {
     "collect": "Collecting the files",
     "audit": "Reading the imports",
     "acceptance": "Asking questions",
@@ -38,7 +38,7 @@ class Stages:
         message = str(event.get("message") or "")
         if not stage:
             return
-        label = _LABELS.get(stage, stage)
+        label = STAGES.get(stage, stage)
         self.said = f"{label}: {message}" if message else label
         if stage not in self._weights:
             return

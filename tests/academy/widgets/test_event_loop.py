@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-
 import pytest
+from svg_words import words
 
 from meridian.academy.widgets.executor_runs import run_program
 from meridian.academy.widgets.executor_stepper import ExecutorStepper
@@ -12,11 +11,6 @@ from meridian.academy.widgets.executor_svg import paint_executor
 from meridian.academy.widgets.fetch_beside_commands import FetchBesideCommands, beside_commands
 from meridian.academy.widgets.held_loop import HeldLoop
 from meridian.academy.widgets.station_fetches import StationFetches, fetches
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
-
 
 # -- the executor ----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import threading
 import xml.etree.ElementTree as ET
 
 import pytest
+from svg_words import words
 
 from meridian.academy.widgets import job_scaling
 from meridian.academy.widgets.job_scaling import (
@@ -14,10 +15,6 @@ from meridian.academy.widgets.job_scaling import (
     measure_job,
     paint_scaling,
 )
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 def test_four_pieces_run_on_at_most_so_many_threads() -> None:

@@ -6,6 +6,7 @@ import os
 import xml.etree.ElementTree as ET
 
 import pytest
+from svg_words import words
 
 from meridian.academy.widgets import litmus_panel
 from meridian.academy.widgets.litmus_panel import LitmusPanel, LitmusRun, measure, paint_litmus
@@ -15,10 +16,6 @@ CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.
 two_cpus = pytest.mark.skipif(CPUS < 2, reason="a litmus test needs two processors")
 
 RUN = LitmusRun("SB", Order.RELAXED, {(0, 0): 900, (0, 1): 90, (1, 0): 10, (1, 1): 0}, 0.01)
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 def test_each_outcome_has_its_share_count_and_what_the_model_says() -> None:

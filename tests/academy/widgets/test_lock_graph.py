@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from svg_words import words
 
 from meridian.academy.widgets.lock_graph import (
     RULES,
@@ -43,10 +43,6 @@ def lockdep() -> Iterator[None]:
     enable_lockdep()
     yield
     disable_lockdep()
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 def inner(parts: Any) -> list[str]:

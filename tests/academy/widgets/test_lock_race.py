@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-
 import pytest
+from svg_words import words
 
 from meridian.academy.widgets.lock_race import LOCKS, WORK, LockRace, RaceResult, paint_race, race
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 @pytest.mark.parametrize("name", LOCKS)

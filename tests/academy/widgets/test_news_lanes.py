@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+from svg_words import words
+
 from meridian.academy.widgets.news_lanes import NewsLane, NewsLanes, NewsRun, paint_news
 
 
@@ -13,10 +15,6 @@ def make(at_s: float) -> NewsRun:
         NewsLane("other", 0.0, at_s, f"learns at {at_s:g} s", True),
     )
     return NewsRun(lanes, ((5.0, "shutdown"), (5.1, "too near to be named")), 12.0)
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 def test_lanes_say_who_learned_and_who_did_not() -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-
 import numpy as np
 import pytest
+from svg_words import words
 
 from meridian.academy.widgets.sharded_screen import ShardedScreen, paint_shards, shard
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 @pytest.mark.parametrize(("shards", "local"), [(1, 999), (2, 998), (4, 996), (8, 992)])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-import xml.etree.ElementTree as ET
 
 import pytest
+from svg_words import words
 
 from meridian.academy.widgets.ask_runs import ONE_MESSAGE, TWO_MESSAGES, run_asks
 from meridian.academy.widgets.ask_sequence import AskSequence
@@ -17,10 +17,6 @@ from meridian.academy.widgets.send_or_try import SendOrTry
 from meridian.academy.widgets.tank import Tank
 from meridian.academy.widgets.tank_runs import run_tank, run_tries
 from meridian.academy.widgets.tank_svg import paint_curves, paint_tank, paint_tries
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 @pytest.mark.parametrize("capacity", [1, 8, 64])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
+from svg_words import words
 
 from meridian.academy.timeline import Lane, Mark, Step, Timeline
 from meridian.academy.widgets.task_timeline import TaskTimeline, what_is
@@ -26,10 +27,6 @@ TIMELINE = Timeline(
         ),
     ]
 )
-
-
-def words(svg: str) -> list[str]:
-    return [node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 def test_every_task_mark_and_end_is_named() -> None:
