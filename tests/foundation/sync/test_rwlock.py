@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gc
 import math
 import pickle
-import sys
 import threading
-import warnings
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -21,70 +18,19 @@ from meridian.foundation.sync.lock_errors import (
     LockConsumed,
     LockOrderViolation,
     LockTimeout,
-    LostGuard,
     PoisonError,
     ReentrantLockError,
     UpgradeError,
 )
 from meridian.foundation.sync.rwlock import RwLock
 from meridian.testing import explore
-
-Preference = Literal["writer", "fair"]
-both = pytest.mark.parametrize("prefer", ["writer", "fair"])
-
-
-@pytest.fixture
-def switch_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-class Threads:
-    """Threads that are joined, and whose errors are kept."""
-
-    def __init__(self) -> None:
-        self.errors: list[BaseException] = []
-        self.threads: list[threading.Thread] = []
-
-    def start(self, *bodies: Callable[[], object]) -> None:
-        for body in bodies:
-            self.threads.append(threading.Thread(target=self._guarded, args=(body,)))
-            self.threads[-1].start()
-
-    def _guarded(self, body: Callable[[], object]) -> None:
-        try:
-            body()
-        except BaseException as error:
-            self.errors.append(error)
-
-    def join(self) -> list[BaseException]:
-        for thread in self.threads:
-            thread.join(60)
-            assert not thread.is_alive(), "hangs"
-        return self.errors
-
-
-@pytest.fixture
-def threads() -> Iterator[Threads]:
-    threads = Threads()
-    yield threads
-    threads.join()
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for another thread's step: every loop gives it a turn."""
-    while not condition():
-        threading.Event().wait(0.0005)
-
-
-def here(body: Callable[[], object]) -> list[BaseException]:
-    """What it raises in a thread of its own."""
-    threads = Threads()
-    threads.start(body)
-    return threads.join()
-
+from tests.foundation.sync.rwlock_rig import (
+    Preference,
+    Threads,
+    both,
+    here,
+    until,
+)
 
 # Readers and writers
 
@@ -501,101 +447,3 @@ def test_ranks() -> None:
 def test_bad_arguments(arguments: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         RwLock(0, **arguments)
-
-
-# Lost guards
-
-
-def test_a_lost_read_guard_is_released_and_a_lost_write_guard_poisons() -> None:
-    lock = RwLock(0, name="lost", rank=1)
-    with pytest.warns(LostGuard, match="is released now"):
-        lock.read()
-    lock.write().release()
-    with pytest.warns(LostGuard, match="poisoned"):
-        lock.write()
-    with pytest.raises(PoisonError, match="dropped"):
-        lock.read()
-    assert not lock.statistics().writing
-    RwLock(0, rank=1).read().release()
-
-
-def test_a_guard_lost_while_the_latch_is_held_is_let_go_afterwards(threads: Threads) -> None:
-    """A finaliser may run inside of the lock's own critical section, in the same thread."""
-    lock = RwLock(0)
-    guard: Any = here_reading(lock)
-    threads.start(lambda: lock.write(60).release())
-    until(lambda: lock.statistics().waiting_writers)
-    with lock._latch, pytest.warns(LostGuard):
-        del guard
-    assert lock._lost
-    (error,) = here(lambda: lock.read(0))
-    assert isinstance(error, LockTimeout)
-    assert not lock._lost, "whoever has the latch next lets it go"
-    assert threads.join() == []
-
-
-def test_also_when_the_next_is_refused(threads: Threads) -> None:
-    lock = RwLock(0)
-    with lock.read():
-        guard: Any = here_reading(lock)
-        with lock._latch, pytest.warns(LostGuard):
-            del guard
-        with pytest.raises(UpgradeError):
-            lock.write()
-        assert not lock._lost
-    assert lock.statistics().readers == 0
-
-
-def here_reading(lock: RwLock[int]) -> Any:
-    """A guard that another thread took, so that this one is nobody to the lock."""
-    guards: list[Any] = []
-    assert here(lambda: guards.append(lock.read())) == []
-    return guards[0]
-
-
-def test_collections_in_the_midst_of_it(threads: Threads, switch_often: None) -> None:
-    lock = RwLock(0)
-    threshold = gc.get_threshold()
-
-    def lose() -> None:
-        for _ in range(100):
-            guard = lock.read(60)
-            cycle: list[object] = [guard]
-            cycle.append(cycle)
-            del cycle, guard
-
-    def write() -> None:
-        for _ in range(100):
-            done = False
-            while not done:
-                try:
-                    with lock.write(0.05) as guard:
-                        guard.value += 1
-                    done = True
-                except LockTimeout:
-                    gc.collect()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LostGuard)
-        gc.freeze()
-        gc.set_threshold(2)
-        try:
-            threads.start(write)
-            threads.start(lambda: with_patience(lose))
-            assert threads.join() == []
-        finally:
-            gc.set_threshold(*threshold)
-            gc.unfreeze()
-            gc.collect()
-    assert lock.into_inner() == 100
-
-
-def with_patience(body: Callable[[], None]) -> None:
-    """A reader whose lost guard was not yet collected is refused while a writer waits: again."""
-    while True:
-        try:
-            body()
-        except ReentrantLockError:
-            gc.collect()
-        else:
-            return
