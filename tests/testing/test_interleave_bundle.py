@@ -189,7 +189,7 @@ def test_a_trace_is_drawn_with_a_column_for_each_thread() -> None:
     assert "  acquire lock `fork`" in str(trace)
     assert "stuck: acquire lock `fork`" in str(trace)
     assert "stuck: acquire lock `knife`" in str(trace)
-    assert "test_interleave.py:" in str(trace)
+    assert "interleave_rig.py:" in str(trace)
     assert {step.thread for step in trace.steps} == set(trace.threads)
     assert [step.clock_ns for step in trace.steps] == sorted(s.clock_ns for s in trace.steps)
 
