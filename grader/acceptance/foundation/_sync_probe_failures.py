@@ -115,7 +115,8 @@ def _outcomes(kit: Any, queue: Any, strike: Strike, calls: Sequence[Any]) -> lis
 def compared_while_held(kit: Any) -> list[str]:
     """The comparisons of commands that were made while a lock was held, each once.
 
-    Commands of equal fields are pushed, wait, are popped, and one gives up.
+    They are pushed, wait, are popped, and one gives up. Their times differ: ties are judged by the
+    order of dispatch.
     """
     locks: list[_Owned] = []
     seen: set[str] = set()
@@ -137,7 +138,7 @@ def compared_while_held(kit: Any) -> list[str]:
     members = {name: watched(name) for name in operators}
     watching = type("Command", (base,), members | {"__slots__": (), "__hash__": base.__hash__})
     like = kit.command(50, 1)
-    made = [watching(like.kind, like.priority, like.issued_at) for _ in range(12)]
+    made = [watching(like.kind, like.priority, number) for number in range(12)]
     queue = kit.package.CommandQueue(4, primitives=kit.primitives(Lock=lock))
     for one in made[:4]:
         try:
