@@ -1,0 +1,44 @@
+"""A B+ tree on the page layer: lookups in as many page reads as there are levels, ranges in order.
+
+Read in this order: `layout` (a node as bytes), `tree`, `insert` and `delete` (how nodes split and
+merge), `check` (what a valid tree is). Names are loaded when first used: importing the package
+costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meridian.database.btree.errors import *  # noqa: F403
+    from meridian.database.btree.layout import *  # noqa: F403
+    from meridian.database.btree.tree import BPlusTree as BPlusTree
+
+_EXPORTS = {
+    "errors": (
+        "BTreeError",
+        "DuplicateKey",
+        "IndexNeedsRebuild",
+        "KeyRange",
+        "LatchHeld",
+        "TreeCorrupt",
+    ),
+    "layout": ("MAX_KEY", "NO_RID", "internal_capacity", "leaf_capacity"),
+    "tree": ("BPlusTree",),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

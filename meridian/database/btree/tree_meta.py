@@ -1,0 +1,98 @@
+"""What kernels must know of a tree, as one array of int64."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from meridian.database.btree.layout import MAX_HEIGHT, internal_capacity, leaf_capacity
+
+if TYPE_CHECKING:
+    from meridian.database.storage.buffer_pool import BufferPool
+
+__all__ = [
+    "COUNT",
+    "DIRTY",
+    "FRAMES",
+    "HEIGHT",
+    "INTERNAL_CAP",
+    "INTERNAL_LIMIT",
+    "LEAF_CAP",
+    "LEAF_FLOOR",
+    "LEAF_LIMIT",
+    "MERGES",
+    "META_SIZE",
+    "NEXT_LEVEL",
+    "NEXT_PAGE",
+    "PAGE_WORDS",
+    "PATH",
+    "REFS",
+    "ROOT",
+    "SPLITS",
+    "TABLE",
+    "TABLE_SIZE",
+    "VERSION",
+    "TreeMeta",
+]
+
+# Places in the array. Addresses are those of the pool's own arrays.
+PAGE_WORDS = 0  # u32 words per page
+LEAF_CAP = 1  # entries for which a leaf has room
+INTERNAL_CAP = 2  # keys for which an internal node has room
+LEAF_LIMIT = 3  # entries with which a leaf is full
+INTERNAL_LIMIT = 4  # keys with which an internal node is full
+LEAF_FLOOR = 5  # a leaf with so many entries is not made smaller in passing
+ROOT = 6
+HEIGHT = 7
+COUNT = 8
+VERSION = 9  # moves with every change
+SPLITS = 10
+MERGES = 11
+TABLE = 12  # address of the page table, int32
+TABLE_SIZE = 13  # its length
+REFS = 14  # address of the reference bits, uint8
+DIRTY = 15  # address of the dirty bits, uint8
+FRAMES = 16  # length of both
+NEXT_PAGE = 17  # where a descent goes on that met a page not in memory; 0: at the root
+NEXT_LEVEL = 18
+PATH = 20  # of the last descent for a change, from the leaf up: page and position, per level
+META_SIZE = PATH + 2 * MAX_HEIGHT
+
+
+class TreeMeta:
+    """The numbers of one tree, read by kernels as `array` and by Python as `numbers`.
+
+    Both are the same memory: reading a number from a NumPy array takes Python three times as long.
+    One array instead of many arguments, because each array argument costs a call 0.1 us.
+    """
+
+    __slots__ = ("_refs", "_table", "array", "numbers")
+
+    def __init__(self, page_size: int, leaf_limit: int, internal_limit: int, floor: int) -> None:
+        self.numbers = array("q", bytes(8 * META_SIZE))
+        self.array: npt.NDArray[np.int64] = np.frombuffer(self.numbers, np.int64)
+        numbers = self.numbers
+        numbers[PAGE_WORDS] = page_size // 4
+        numbers[LEAF_CAP] = leaf_capacity(page_size)
+        numbers[INTERNAL_CAP] = internal_capacity(page_size)
+        numbers[LEAF_LIMIT] = leaf_limit
+        numbers[INTERNAL_LIMIT] = internal_limit
+        numbers[LEAF_FLOOR] = floor
+
+    def look_at(self, pool: BufferPool) -> npt.NDArray[np.int32]:
+        """Note where the pool's tables are now; return the page table seen, which stays alive.
+
+        The pool replaces its page table when that grows, so it is compared before every call.
+        """
+        self._table = pool.page_table
+        self._refs = pool.ref_bits, pool.dirty_bits
+        numbers = self.numbers
+        numbers[TABLE] = self._table.ctypes.data
+        numbers[TABLE_SIZE] = len(self._table)
+        numbers[REFS] = pool.ref_bits.ctypes.data
+        numbers[DIRTY] = pool.dirty_bits.ctypes.data
+        numbers[FRAMES] = pool.frames
+        return self._table
