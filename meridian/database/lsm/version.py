@@ -31,6 +31,9 @@ class SstMeta(NamedTuple):
     tombstones: int
     max_lsn: int = 0
     """The newest write in it."""
+    created_ns: int = 0
+    """When it began to count, by the wall clock. In the list of tables only, never in the file:
+    the same entries make the same bytes."""
 
     def overlaps(self, low: bytes, high: bytes) -> bool:
         """Whether a key from `low` to `high`, both included, could be in the table."""
@@ -45,13 +48,15 @@ class VersionEdit:
     """One step: these tables count from now on, those no longer.
 
     `flushed_lsn` is the newest write that is in tables, `None` where the step does not change
-    it; `next_id` the first number that no table was ever given.
+    it; `next_id` the first number that no table was ever given; `cursor` a level and a key, where
+    the strategy goes on when it next chooses a table of that level.
     """
 
     added: tuple[SstMeta, ...] = ()
     removed: tuple[int, ...] = ()
     flushed_lsn: int | None = None
     next_id: int | None = None
+    cursor: tuple[int, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class Version:
     levels: tuple[tuple[SstMeta, ...], ...] = field(default=((),))
     flushed_lsn: int = 0
     next_id: int = 1
+    cursors: tuple[tuple[int, bytes], ...] = ()
+    """By level, where choosing goes on: LevelDB's compaction pointers."""
 
     @property
     def tables(self) -> tuple[SstMeta, ...]:
@@ -78,6 +85,10 @@ class Version:
     def level(self, number: int) -> tuple[SstMeta, ...]:
         """The tables of a level, none if there is no such level yet."""
         return self.levels[number] if number < len(self.levels) else ()
+
+    def cursor(self, level: int) -> bytes:
+        """Choose the next table of `level` after this key; ``b""``: from the first."""
+        return dict(self.cursors).get(level, b"")
 
     def applied(self, edit: VersionEdit) -> Version:
         """The next version.
@@ -104,8 +115,12 @@ class Version:
             for number in range(depth)
         ]
         newest = max([self.next_id - 1, *(meta.sst_id for meta in edit.added)]) + 1
+        cursors = dict(self.cursors)
+        if edit.cursor is not None:
+            cursors[edit.cursor[0]] = edit.cursor[1]
         return replace(
             self,
+            cursors=tuple(sorted(cursors.items())),
             levels=tuple(levels),
             flushed_lsn=self.flushed_lsn if edit.flushed_lsn is None else edit.flushed_lsn,
             next_id=max(newest, edit.next_id or 0),

@@ -164,6 +164,15 @@ def test_deeper_levels_stand_in_the_order_of_keys() -> None:
         version.applied(VersionEdit(added=(meta(3, 3, b"a", b"b"),)))
 
 
+def test_each_level_remembers_where_choosing_goes_on() -> None:
+    version = Version().applied(VersionEdit(cursor=(2, b"m")))
+    version = version.applied(VersionEdit(cursor=(1, b"f")))
+    version = version.applied(VersionEdit(cursor=(2, b"q")))
+    version = version.applied(VersionEdit(added=(meta(1, 0, b"a", b"z"),)))
+    assert version.cursors == ((1, b"f"), (2, b"q"))
+    assert [version.cursor(level) for level in range(4)] == [b"", b"f", b"q", b""]
+
+
 def test_names_sort_as_tables_age() -> None:
     assert table_name(1) == "sst_000001.dat"
     assert table_name(1_234_567) == "sst_1234567.dat"
