@@ -40,6 +40,7 @@ async def shut_down(
                     refused.append(("nothing", False))
                 except Exception as error:
                     refused.append((type(error).__name__, getattr(error, "item", None) == late))
+            refused.append(kit.tried(handles[2], kit.frame(package, 2, each)))
             refused.append((await kit.refusal(kit.add(package, aggregator, 1000)), True))
             work.gate.set()
             with anyio.move_on_after(kit.PATIENCE_S):
@@ -124,8 +125,7 @@ async def still_waiting(kit: Any, package: Any, config: dict[str, int]) -> dict[
 
     async def flood(number: int) -> None:
         source = await kit.add(package, aggregator, number)
-        sequence = 0
-        while True:
+        for sequence in range(100):  # more than there is room for
             one = kit.frame(package, number, sequence, number)
             try:
                 await source.send(one)
@@ -133,7 +133,6 @@ async def still_waiting(kit: Any, package: Any, config: dict[str, int]) -> dict[
                 refused.append((type(error).__name__, getattr(error, "item", None) == one))
                 return
             accepted.append(kit.row(one))
-            sequence += 1
 
     async with kit.running(aggregator) as it, anyio.create_task_group() as group:
         for number in range(2):

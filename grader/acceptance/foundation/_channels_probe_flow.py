@@ -56,7 +56,7 @@ async def pressure(kit: Any, package: Any, frames: int, takes_s: float) -> dict[
 
 async def tried(kit: Any, package: Any, config: dict[str, int], most: int) -> dict[str, Any]:
     """`try_send` before a held processor until nothing more goes in, emergencies last; then once
-    more when there is room again, and when all is over.
+    more when there is room again.
     """
     work = kit.Work(gated=True)
     aggregator = package.TelemetryAggregator(package.AggregatorConfig(**config), process=work)
@@ -89,8 +89,6 @@ async def tried(kit: Any, package: Any, config: dict[str, int], most: int) -> di
         accepted[0].append(kit.row(last))
         for _ in range(most):
             await kit.rest()
-        aggregator.request_shutdown()
-        late = kit.tried(source, kit.frame(package, 1, 999))
     return {
         "routine": len(accepted[0]) - 1,
         "urgent": len(accepted[1]),
@@ -98,7 +96,6 @@ async def tried(kit: Any, package: Any, config: dict[str, int], most: int) -> di
         "foreign": foreign,
         "closed": shut,
         "again": again,
-        "late": late,
         "same": sorted(work.done) == sorted(accepted[0] + accepted[1]),
         "report": it.fields,
     }

@@ -26,7 +26,8 @@ async def failing(kit: Any, package: Any, frames: int) -> dict[str, Any]:
             raise FAILURES[one.sequence % 4]("`process` failed: skip this frame, and go on")
         done.append(kit.row(one))
 
-    aggregator = package.TelemetryAggregator(process=process)
+    config = package.AggregatorConfig(broadcast_capacity=kit.BEHIND)
+    aggregator = package.TelemetryAggregator(config, process=process)
     async with anyio.create_task_group() as group:
         async with kit.running(aggregator) as it:
             for number in range(2):

@@ -118,13 +118,13 @@ MUTANTS = (
     ),
     # -- 3: pressure
     Variant(
-        "feeds_without_bound",
+        "feeds_too_long",  # more is held than the capacities allow
         "3",
         (
             Change(
                 SOURCE,
                 "self.inlet, self.feed = channel(capacity)",
-                "self.inlet, self.feed = channel(100_000)",
+                "self.inlet, self.feed = channel(20 * capacity)",
             ),
         ),
     ),
@@ -267,19 +267,6 @@ MUTANTS = (
     ),
     # -- 6: the end
     Variant(
-        "break_on_shutdown",  # and both lanes are dropped
-        "6",
-        (
-            Change(
-                AGGREGATOR,
-                "            frame = self._take()\n",
-                "            if self._stopped:\n"
-                "                return\n"
-                "            frame = self._take()\n",
-            ),
-        ),
-    ),
-    Variant(
         "drain_under_a_flood",  # intake goes on while anything waits
         "6",
         (
@@ -405,6 +392,19 @@ BROADER = {
                 "            chosen.append(frame)\n"
                 "        return chosen.popleft() if chosen else None\n\n"
                 "    def _choose(self) -> Frame | None:",
+            ),
+        ),
+    ),
+    ("2", "3", "4", "6", "7", "8"): Variant(
+        "break_on_shutdown",  # and both lanes are dropped
+        "6",
+        (
+            Change(
+                AGGREGATOR,
+                "            frame = self._take()\n",
+                "            if self._stopped:\n"
+                "                return\n"
+                "            frame = self._take()\n",
             ),
         ),
     ),

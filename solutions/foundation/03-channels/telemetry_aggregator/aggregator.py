@@ -210,7 +210,10 @@ class TelemetryAggregator:
                 self._forget(source)
 
     async def _process_all(self) -> None:
-        turn = min(self._config.processor_capacity, self._config.broadcast_capacity)
+        # Tasks run in any order: between two turns of a subscriber lie two of the processor, and
+        # when it is told to let others run amid its frames, two more.
+        room = self._config.broadcast_capacity // 4
+        turn = max(1, min(self._config.processor_capacity, room))
         taken = 0
         while True:
             frame = self._take()
