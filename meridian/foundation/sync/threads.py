@@ -44,6 +44,8 @@ class ScopedThread(Generic[R]):
         self._scope = owner
         self._call: Callable[[], R] | None = call
         self._thread: int | None = None  # while it runs
+        self._gate = threading.Lock()  # open when the call has ended
+        self._gate.acquire()
         self._done = False
         self._value: R | None = None
         self._error: BaseException | None = None
@@ -69,8 +71,17 @@ class ScopedThread(Generic[R]):
             raise self._error
         return self._value  # type: ignore[return-value]
 
+    def _wait(self, limit: float) -> bool:
+        """Sleep until the call has ended; whether that was within the limit."""
+        if not self._done:
+            # A loop, as in `Mutex.lock`: no signal comes between its head and its body.
+            for opened in map(self._gate.acquire, (True,), (limit,)):
+                if opened:
+                    self._gate.release()  # for the others that wait
+        return self._done
+
     def _begin(self) -> Callable[[], R] | None:
-        """What to call; None when that has been taken back. With the scope's lock."""
+        """What to call; None when that has been taken back. With the scope's latch."""
         call, self._call = self._call, None
         return call
 
@@ -81,6 +92,8 @@ class ScopedThread(Generic[R]):
         except BaseException as error:
             self._error = error
         self._thread = None
+        self._done = True
+        self._gate.release()
 
 
 class Scope:
@@ -88,7 +101,8 @@ class Scope:
 
     So what they use need only live as long as the block. Of the calls that failed and were not
     joined by hand, leaving raises the one, or all in an `ExceptionGroup`, the block's own first.
-    An interrupt is raised only when all threads have ended, too: nothing can stop a thread.
+    An interrupt is raised only when all threads have ended, too: nothing can stop a thread. Only
+    one that strikes before the first step of `__exit__` is raised at once; then the threads go on.
     """
 
     def __init__(self, max_threads: int | None = None) -> None:
@@ -97,10 +111,12 @@ class Scope:
             None if max_threads is None else checked_int("max_threads", max_threads, least=1)
         )
         self._state = "not open yet"
-        self._changed = threading.Condition(threading.Lock())
+        # Held for a few steps and never while waiting. Not a `threading.Condition`, which an
+        # interrupt can leave with its lock in nobody's hands: who waits does so at a call's gate.
+        self._latch = threading.Lock()
         self._calls: list[ScopedThread[Any]] = []
         self._pending: deque[ScopedThread[Any]] = deque()
-        self._threads: dict[int | None, threading.Thread] = {}
+        self._threads: set[threading.Thread] = set()
         self._running = 0
 
     def spawn(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> ScopedThread[R]:
@@ -111,30 +127,36 @@ class Scope:
         """
         if not callable(fn):
             raise TypeError(f"Expected a function, got {type(fn).__name__}")
-        with self._changed:
-            if self._state != "open":
-                raise ScopeClosed(self._state)
-            name = f"{getattr(fn, '__name__', 'call')}-{len(self._calls)}"
-            call = ScopedThread(self, functools.partial(fn, *args, **kwargs), name)
-            self._calls.append(call)
-            if self._max is not None and self._running >= self._max:
-                self._pending.append(call)
-                return call
-            self._running += 1
-        thread = threading.Thread(target=self._work, args=(call,), name=name)
+        call: ScopedThread[R] | None = None
+        full = False
         try:
-            thread.start()
+            with self._latch:
+                if self._state != "open":
+                    raise ScopeClosed(self._state)
+                name = f"{getattr(fn, '__name__', 'call')}-{len(self._calls)}"
+                call = ScopedThread(self, functools.partial(fn, *args, **kwargs), name)
+                if self._max is not None and self._running >= self._max:
+                    full = True
+                else:
+                    self._running += 1
+                self._calls.append(call)
+                if full:
+                    self._pending.append(call)
+                    return call
+            threading.Thread(target=self._work, args=(call,), name=name).start()
         except BaseException:
-            with self._changed:
-                if call._call is not None:  # else it runs, and a signal struck after the start
-                    call._call = None
+            with self._latch:
+                if call is not None and call in self._calls and call._begin():  # else it runs
                     self._calls.remove(call)
-                    self._running -= 1
+                    if not full:
+                        self._running -= 1
+                    elif call in self._pending:
+                        self._pending.remove(call)
             raise
         return call
 
     def __enter__(self) -> Self:
-        with self._changed:
+        with self._latch:
             if self._state != "not open yet":
                 raise ScopeClosed(self._state)
             self._state = "open"
@@ -146,7 +168,13 @@ class Scope:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        interrupt = self._join_all()
+        interrupt: BaseException | None = None
+        while True:
+            try:
+                self._join_all()
+                break
+            except BaseException as raised:  # by a signal's handler
+                interrupt = interrupt or raised
         failures = [c._error for c in self._calls if c._error is not None and not c._told]
         if interrupt is None and (error is None or isinstance(error, Exception)):
             if failures and error is not None:
@@ -163,31 +191,25 @@ class Scope:
         if interrupt is not None:
             raise interrupt
 
-    def _join_all(self) -> BaseException | None:
-        """Wait for every thread whatever happens; what came between."""
-        interrupt: BaseException | None = None
-        while True:
-            try:
-                with self._changed:
-                    while self._running:
-                        self._changed.wait()
+    def _join_all(self) -> None:
+        """Wait for every call, those that are spawned meanwhile included, and every thread."""
+        while self._state != "left":
+            for call in self._calls:
+                call._wait(FOREVER)
+            with self._latch:
+                if all(call._done for call in self._calls):
                     self._state = "left"
-                for thread in self._threads.values():
-                    thread.join()
-            except BaseException as error:  # raised by a signal's handler
-                interrupt = interrupt or error
-            else:
-                return interrupt
+        for thread in self._threads:
+            thread.join()
 
     def _work(self, call: ScopedThread[Any]) -> None:
-        self._threads[threading.get_ident()] = threading.current_thread()
-        with self._changed:
+        with self._latch:
             function = call._begin()
+            if function is not None:
+                self._threads.add(threading.current_thread())
         while function is not None:
             call._run(function)
-            with self._changed:
-                call._done = True
-                self._changed.notify_all()
+            with self._latch:
                 if not self._pending:
                     self._running -= 1
                     return
@@ -199,19 +221,15 @@ class Scope:
 
         Or all threads of a full scope might wait for calls that wait for a thread.
         """
-        with self._changed:
-            mine = call in self._pending and threading.get_ident() in self._threads
-            if not mine:
-                seconds = None if limit == FOREVER else limit
-                return self._changed.wait_for(lambda: call._done, seconds)
-            self._pending.remove(call)
-            function = call._begin()
-        assert function is not None
-        call._run(function)
-        with self._changed:
-            call._done = True
-            self._changed.notify_all()
-        return True
+        if threading.current_thread() in self._threads:
+            with self._latch:
+                function = None
+                if call in self._pending:
+                    self._pending.remove(call)
+                    function = call._begin()
+            if function is not None:
+                call._run(function)
+        return call._wait(limit)
 
 
 def scope(max_threads: int | None = None) -> Scope:

@@ -156,24 +156,32 @@ def test_what_ends_the_process_is_not_hidden_in_a_group() -> None:
 
 def test_ctrl_c_while_joining_still_joins() -> None:
     code = """
-import signal, threading
+import signal, sys, threading
 from meridian.foundation.sync import scope
 
 main = threading.main_thread().ident
+interrupts = []
+
+def handler(*_):
+    interrupts.append(1)
+    raise KeyboardInterrupt
+
+def leaves():
+    frame = sys._current_frames()[main]
+    while frame is not None and frame.f_code is not type(s).__exit__.__code__:
+        frame = frame.f_back
+    return frame is not None
+
 def work():
-    struck = [None]
-    for _ in range(4):
-        waits = struck
-        while waits == struck or not waits:  # until the main thread waits, anew
-            waits = list(s._changed._waiters)
-        if len(strikes) < 3:
-            strikes.append(1)
+    pause = threading.Event()
+    while len(interrupts) < 3:
+        # Again and again: a signal that comes just before the main thread sleeps does not wake it.
+        if leaves():
             signal.pthread_kill(main, signal.SIGINT)
-        struck = waits
+        pause.wait(0.01)
     print("work is done", flush=True)
 
-strikes = []
-
+signal.signal(signal.SIGINT, handler)
 try:
     with scope() as s:
         s.spawn(work)
