@@ -12,8 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meridian.database.lsm.bloom import *  # noqa: F403
     from meridian.database.lsm.columns import *  # noqa: F403
     from meridian.database.lsm.errors import *  # noqa: F403
+    from meridian.database.lsm.hashing import *  # noqa: F403
     from meridian.database.lsm.types import *  # noqa: F403
     from meridian.database.lsm.version import *  # noqa: F403
 
@@ -30,6 +32,8 @@ _EXPORTS = {
         "norad_keys",
     ),
     "columns": ("Columns",),
+    "hashing": ("hash64", "hash_columns", "hash_many"),
+    "bloom": ("BloomFilter", "PrefixBloom"),
     "version": ("SstMeta", "Version", "VersionEdit", "table_name"),
     "errors": (
         "CorruptTable",
