@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meridian.database.lsm.bloom import *  # noqa: F403
     from meridian.database.lsm.columns import *  # noqa: F403
+    from meridian.database.lsm.compaction import *  # noqa: F403
     from meridian.database.lsm.errors import *  # noqa: F403
     from meridian.database.lsm.hashing import *  # noqa: F403
+    from meridian.database.lsm.fifo import *  # noqa: F403
+    from meridian.database.lsm.leveled import *  # noqa: F403
+    from meridian.database.lsm.manifest import *  # noqa: F403
+    from meridian.database.lsm.options import *  # noqa: F403
+    from meridian.database.lsm.stats import LsmStats as LsmStats
+    from meridian.database.lsm.tiered import *  # noqa: F403
     from meridian.database.lsm.types import *  # noqa: F403
     from meridian.database.lsm.version import *  # noqa: F403
 
@@ -34,6 +41,13 @@ _EXPORTS = {
     "columns": ("Columns",),
     "hashing": ("hash64", "hash_columns", "hash_many"),
     "bloom": ("BloomFilter", "PrefixBloom"),
+    "options": ("KeyPrefix", "LsmOptions"),
+    "stats": ("LsmStats",),
+    "manifest": ("ManifestStore", "SnapshotManifest"),
+    "compaction": ("CompactionKind", "CompactionTask", "Strategy"),
+    "leveled": ("Leveled",),
+    "tiered": ("Tiered",),
+    "fifo": ("Fifo",),
     "version": ("SstMeta", "Version", "VersionEdit", "table_name"),
     "errors": (
         "CorruptTable",
