@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from meridian.database.lsm.columns import *  # noqa: F403
     from meridian.database.lsm.compaction import *  # noqa: F403
     from meridian.database.lsm.errors import *  # noqa: F403
-    from meridian.database.lsm.hashing import *  # noqa: F403
     from meridian.database.lsm.fifo import *  # noqa: F403
+    from meridian.database.lsm.hashing import *  # noqa: F403
     from meridian.database.lsm.leveled import *  # noqa: F403
     from meridian.database.lsm.manifest import *  # noqa: F403
     from meridian.database.lsm.options import *  # noqa: F403
