@@ -21,7 +21,7 @@ from numba.core.typing import templates as _templates
 
 from meridian.foundation.sync.atomics_orders import Order, OrderMeta, objection
 
-__all__ = ["OrderType", "teach"]
+__all__ = ["OrderType", "register"]
 
 cgutils: Any = _cgutils  # numba carries no annotations for these
 extending: Any = _extending
@@ -210,7 +210,7 @@ def _emit_fence(context: Any, builder: Any, signature: Any, _args: Any) -> Any:
 # -- which function is which ---------------------------------------------------------------------
 
 
-def teach(functions: Iterable[Callable[..., Any]]) -> None:
+def register(functions: Iterable[Callable[..., Any]]) -> None:
     """Let kernels call `functions`, which are known by their names."""
     integer = types.Integer
     word = (types.Array, integer, integer)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import overload
 
-from meridian.foundation.sync.atomics_intrinsics import teach
+from meridian.foundation.sync.atomics_intrinsics import register
 from meridian.foundation.sync.atomics_orders import IllegalOrder, Order, objection
 
 __all__ = [
@@ -180,4 +180,4 @@ def _index(a: Cells, i: Int) -> int:
 
 
 _UPDATES = (fetch_add, fetch_sub, fetch_and, fetch_or, fetch_xor, fetch_max, fetch_min, swap)
-teach((load, store, compare_exchange, fence, *_UPDATES))
+register((load, store, compare_exchange, fence, *_UPDATES))

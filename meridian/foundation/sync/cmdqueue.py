@@ -15,7 +15,8 @@ from meridian.foundation.sync.cmdqueue_errors import (
     QueueFull,
     QueueShutdown,
 )
-from meridian.foundation.sync.cmdqueue_ledger import Ledger, Producer
+from meridian.foundation.sync.cmdqueue_ledger import Ledger
+from meridian.foundation.sync.cmdqueue_producers import Producer
 from meridian.foundation.sync.command import BadCommand, Command, CommandKind, dispatch_key
 from meridian.foundation.sync.command_metrics import Metrics, MetricsSnapshot
 from meridian.foundation.sync.limits import FOREVER, limit_s
@@ -174,13 +175,13 @@ class CommandQueue:
                 if ledger.offer(cmd):
                     return
                 if limit:
-                    ledger.enlist(producer)
+                    ledger.producers.add(producer)
             if limit and not producer.gate.acquire(True, limit):
                 with self._lock:
-                    ledger.withdraw(producer)
+                    ledger.producers.discard(producer)
         except BaseException:
             with self._lock:
-                ledger.withdraw(producer)
+                ledger.producers.discard(producer)
             raise
         if producer.admitted and ledger.broken is None:
             return

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from typing import NoReturn
 
 from meridian.foundation.sync.cmdqueue_errors import QueueBroken, QueueShutdown
+from meridian.foundation.sync.cmdqueue_producers import Producer, Producers
 from meridian.foundation.sync.command import URGENT, Command, CommandKind
 from meridian.foundation.sync.command_buckets import BITS, Buckets
 from meridian.foundation.sync.command_metrics import Metrics
 from meridian.foundation.sync.primitives import LockLike
 
-__all__ = ["Ledger", "Producer"]
+__all__ = ["Ledger"]
 
 _SAFE_MODE = CommandKind.SAFE_MODE.value
-
-
-class Producer:
-    """A thread that waits for a slot: asleep on its gate, which opens when the wait is over."""
-
-    __slots__ = ("admitted", "command", "gate", "key")
-
-    def __init__(self, command: Command, gate: LockLike) -> None:
-        self.command = command
-        self.gate = gate
-        self.admitted = False
-        self.key = (0, 0, 0)
-
-
-def _key(producer: Producer) -> tuple[int, int, int]:
-    return producer.key
 
 
 class Ledger(Buckets):
@@ -45,7 +29,6 @@ class Ledger(Buckets):
     """
 
     __slots__ = (
-        "_arrivals",
         "_limit",
         "_moving",
         "_reserve",
@@ -63,11 +46,10 @@ class Ledger(Buckets):
         self._limit = capacity  # 0 when closed
         self._reserve = reserve
         self.metrics = Metrics()
-        self.producers: list[Producer] = []  # by key, the best at the end
+        self.producers = Producers()
         self.consumers: deque[LockLike] = deque()  # closed gates of those asleep, oldest first
         self.closed = False
         self.broken: BaseException | None = None
-        self._arrivals = 0
         self._moving: Producer | None = None
 
     # In.
@@ -122,19 +104,6 @@ class Ledger(Buckets):
                 self._wake_consumer()
         except BaseException as error:
             self._undo_admission(error, commands)
-
-    def enlist(self, producer: Producer) -> None:
-        """Let `producer` wait for a slot, at its place in the order of dispatch."""
-        self._arrivals += 1
-        command = producer.command
-        producer.key = (command.priority, -command.issued_at, -self._arrivals)
-        insort(self.producers, producer, key=_key)
-
-    def withdraw(self, producer: Producer) -> None:
-        """Take `producer` out, if it still waits."""
-        place = bisect_left(self.producers, producer.key, key=_key)
-        if place < len(self.producers) and self.producers[place] is producer:
-            del self.producers[place]
 
     # Out.
 
@@ -292,7 +261,7 @@ class Ledger(Buckets):
                 if held > metrics._pushed - metrics._dispatched:
                     metrics._pushed, producer.admitted = metrics._pushed + 1, True
                 if producer.admitted:
-                    self.withdraw(producer)
+                    self.producers.discard(producer)
                     if producer.gate.locked():
                         producer.gate.release()
                 self._moving = None

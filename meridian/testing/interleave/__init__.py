@@ -2,7 +2,7 @@
 
 In the manner of loom and CHESS: `explore` runs a scenario on real threads of which one at a time
 may go on, and decides at every operation of their locks who that is. Read in this order: `records`,
-`tasks`, `run`, `primitives`, `carriers`, `search`.
+`tasks`, `schedule`, `run`, `primitives`, `carriers`, `search`.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class Carriers:
             self._threads.append(self._new(len(self._threads)))
         return self._threads[index]
 
-    def lose(self, carrier: Carrier) -> None:
+    def abandon(self, carrier: Carrier) -> None:
         """Think no more of a thread that cannot be ended."""
         self._threads = [other for other in self._threads if other is not carrier]
         self._spent = [other for other in self._spent if other is not carrier]

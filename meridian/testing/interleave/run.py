@@ -17,23 +17,20 @@ from typing import Any, NoReturn
 
 from meridian.testing.interleave.carriers import Carriers, raise_in, sleep_for_ever
 from meridian.testing.interleave.records import Kind, NotDeterministic, ScenarioStuck, Step
+from meridian.testing.interleave.schedule import FAIR_AFTER, Schedule
 from meridian.testing.interleave.tasks import Gate, Task, Unwind, place_of
 
-__all__ = ["Decision", "Run"]
+__all__ = ["Run"]
 
-FAIR_AFTER = 100  # steps in a row, then others go first: a spin loop is no livelock by itself
 FAIR_AFTER_BYTECODES = 2_000
-PATIENCE = 1_000  # operations after which a thread that swallows `Unwind` is given up
-
-Decision = tuple[tuple[int, ...], int]
-"""The options at a choice, the default first, and how many of them cost no preemption."""
+MAX_UNWINDS = 1_000  # operations after which a thread that swallows `Unwind` is given up
 
 
 class Run:
-    """Follow a script of choices, then the defaults or chance; note every choice there was.
+    """The threads of one execution, its virtual clock, and what it ended in.
 
-    With `record` the steps are noted as well, at three times the cost. `preempt_in` names source
-    files whose every bytecode is a scheduling point.
+    A `Schedule` decides who goes on. With `record` the steps are recorded, at three times the
+    cost. `preempt_in` names source files whose every bytecode is a scheduling point.
     """
 
     def __init__(
@@ -43,23 +40,20 @@ class Run:
         *,
         max_steps: int,
         rng: Random | None = None,
-        restless: float = 0.0,
+        preempt_chance: float = 0.0,
         record: bool = False,
         preempt_in: Iterable[str] = (),
         stall_s: float = 30.0,
     ) -> None:
         self._carriers = carriers
-        self._script = script
         self._max_steps = max_steps
-        self._rng = rng
-        self._restless = restless
         self._files = frozenset(preempt_in)
         self._stall_s = stall_s
         self.record = record
-        self.choices: list[int] = []
-        self.decisions: list[Decision] = []
         self.trace: list[Step] = []
         self.tasks: list[Task] = []
+        fair_after = FAIR_AFTER_BYTECODES if self._files else FAIR_AFTER
+        self.schedule = Schedule(self.tasks, script, rng, preempt_chance, fair_after)
         self.alive: list[Task] = []
         self.made = 0  # locks and conditions
         self.names: Counter[tuple[str, str]] = Counter()  # of these, in a trace
@@ -69,8 +63,6 @@ class Run:
         self.stalled = False  # ended because a thread took no step: seldom so again
         self.failure: tuple[Kind, str, BaseException | None] | None = None
         self.broken: Exception | None = None  # a fault of the scenario that is no finding
-        self._row = 0
-        self._fair_after = FAIR_AFTER_BYTECODES if self._files else FAIR_AFTER
         self._ended = allocate_lock()
         self._ended.acquire()
         self._current: Task
@@ -123,17 +115,15 @@ class Run:
         me.deadline_ns = None if timeout_s is None else self.clock_ns + max(0, int(timeout_s * 1e9))
         chosen = self._choose(me, gate is None or gate.open)
         if chosen is not me:
-            self._row = 0
             self._current = chosen
             chosen.carrier.baton.release()  # type: ignore[union-attr]
             me.carrier.baton.acquire()  # type: ignore[union-attr]
             if self.over:
                 self._unwind(me)
-        self._row += 1
         me.gate = None
         if self.record:
             operation, said, where = me.pending
-            self._note(me, f"{operation} timed out" if me.expired else operation, said, where)
+            self._record(me, f"{operation} timed out" if me.expired else operation, said, where)
         return me
 
     def fail(self, kind: Kind, message: str, error: BaseException | None = None) -> NoReturn:
@@ -145,61 +135,28 @@ class Run:
                 for task in self.alive:
                     if task.gate is not None and not task.gate.open:
                         operation, target, where = task.pending
-                        self._note(task, f"stuck: {operation}", target, where)
+                        self._record(task, f"stuck: {operation}", target, where)
         raise Unwind
 
-    def _note(self, task: Task, operation: str, target: str = "", where: str = "") -> None:
+    def _record(self, task: Task, operation: str, target: str = "", where: str = "") -> None:
         self.trace.append(Step(task.name, operation, target, where, self.clock_ns))
 
     # Who goes on.
 
     def _choose(self, me: Task, enabled: bool) -> Task:
-        options: list[int] = []
-        timed: list[int] = []
-        for task in self.alive:
-            if task is me:
-                if not enabled and task.deadline_ns is not None:
-                    timed.append(~task.index)
-            elif task.gate is None or task.gate.open:
-                options.append(task.index)
-            elif task.deadline_ns is not None:
-                timed.append(~task.index)
-        if enabled:
-            if not options and not timed:
-                return me
-            if options and self._row >= self._fair_after:
-                self._row = 0
-                return self.tasks[next((i for i in options if i > me.index), options[0])]
-            free = 1
-            options.insert(0, me.index)
-        else:
-            free = len(options) or len(timed)
-        options += timed
-        if not options:
-            self._stall()
-        choice = options[0] if len(options) == 1 else self._decide(options, free)
+        try:
+            choice = self.schedule.choose(me, enabled, self.alive)
+        except NotDeterministic as error:
+            self._break(error)
+            raise Unwind from None
+        if choice is None:
+            self._deadlock()
         if choice < 0:
             choice = ~choice
-            self._strike(self.tasks[choice])
+            self._expire(self.tasks[choice])
         return self.tasks[choice]
 
-    def _decide(self, options: list[int], free: int) -> int:
-        number = len(self.choices)
-        if number < len(self._script):
-            choice = self._script[number]
-            if choice not in options:
-                self._diverge(choice, options)
-        elif self._rng is None:
-            choice = options[0]
-            self.decisions.append((tuple(options), free))
-        elif free == 1 and self._rng.random() >= self._restless:
-            choice = options[0]
-        else:
-            choice = self._rng.choice(options)
-        self.choices.append(choice)
-        return choice
-
-    def _strike(self, task: Task) -> None:
+    def _expire(self, task: Task) -> None:
         """Let time pass to the deadline of `task`; whatever ends by then has run out."""
         assert task.deadline_ns is not None
         self.clock_ns = max(self.clock_ns, task.deadline_ns)
@@ -213,7 +170,7 @@ class Run:
                 other.expired = True
                 other.gate = None
 
-    def _stall(self) -> NoReturn:
+    def _deadlock(self) -> NoReturn:
         """Nobody can go on: say who waits for what."""
         waits = [(task.name, task.gate) for task in self.alive if task.gate is not None]
         kinds = {gate.kind for _, gate in waits}
@@ -221,14 +178,8 @@ class Run:
         said = "; ".join(f"{name} waits for {gate}" for name, gate in waits)
         self.fail("lost-wakeup" if lost else "deadlock", said)
 
-    def _diverge(self, choice: int, options: list[int]) -> NoReturn:
-        names = dict(enumerate(task.name for task in self.tasks))
-        wanted, *possible = (names.get(max(n, ~n), "another thread") for n in (choice, *options))
-        self._break(wanted, tuple(possible))
-        raise Unwind
-
-    def _break(self, expected: str, actual: tuple[str, ...]) -> None:
-        self.broken = NotDeterministic(len(self.choices), expected, actual)
+    def _break(self, error: NotDeterministic) -> None:
+        self.broken = error
         self.over = True
 
     # The life of a thread, in its carrier.
@@ -246,7 +197,9 @@ class Run:
                 self.over = self.over or not task.index
         except Unwind:
             if not self.over:  # raised by a lock of a run before this one
-                self._break("the locks of this run", ("those of an earlier one",))
+                number = len(self.schedule.choices)
+                earlier = ("those of an earlier one",)
+                self._break(NotDeterministic(number, "the locks of this run", earlier))
         except BaseException as error:
             if not self.over:
                 kind: Kind = "assert" if isinstance(error, AssertionError) else "exception"
@@ -256,13 +209,12 @@ class Run:
         task.open = True
         if following is None or following.carrier is None:
             return self._ended.release
-        self._row = 0
         self._current = following
         return following.carrier.baton.release
 
     def _execute(self, task: Task) -> None:
         if self.record:
-            self._note(task, "begin")
+            self._record(task, "begin")
         if self._files:
             sys.settrace(self._trace)
         try:
@@ -274,7 +226,7 @@ class Run:
             if self._files:
                 sys.settrace(None)
         if self.record:
-            self._note(task, "end")
+            self._record(task, "end")
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
         if event == "call":
@@ -287,7 +239,7 @@ class Run:
 
     def _unwind(self, me: Task) -> NoReturn:
         me.unwinds += 1
-        if me.unwinds > PATIENCE:
+        if me.unwinds > MAX_UNWINDS:
             self._give_up(me, place_of(sys._getframe(1)))
             self._ended.release()
             sleep_for_ever()
@@ -312,10 +264,9 @@ class Run:
                     self._current = task
                     task.carrier.baton.release()  # type: ignore[union-attr]
                     self._await()
-        if self.broken is None and len(self.choices) < len(self._script):
-            self._break("another choice", ("the end",))
         if self.broken is not None:
             raise self.broken
+        self.schedule.check_finished()
 
     def _await(self) -> None:
         """Wait until a thread says that it ended the run, or that it is unwound."""
@@ -342,4 +293,4 @@ class Run:
         assert task.carrier is not None
         task.open = True
         self.broken = self.broken or ScenarioStuck(task.name, where)
-        self._carriers.lose(task.carrier)
+        self._carriers.abandon(task.carrier)

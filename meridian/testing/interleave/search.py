@@ -17,12 +17,13 @@ from meridian.checks import checked_int
 from meridian.testing.interleave.carriers import Carriers
 from meridian.testing.interleave.primitives import Bundle, Others
 from meridian.testing.interleave.records import Failure, NotDeterministic, Report, Scenario, Trace
-from meridian.testing.interleave.run import Decision, Run
+from meridian.testing.interleave.run import Run
+from meridian.testing.interleave.schedule import Decision
 
 __all__ = ["explore", "replay"]
 
 _CHANCE = 0.25  # of the schedules, when the space within the bound is too large for all
-_RESTLESS = (0.05, 0.2, 0.5)  # chance of a preemption at a choice, one per random schedule
+_PREEMPT_CHANCES = (0.05, 0.2, 0.5)  # chance of a preemption at a choice, one per random schedule
 _COLLECT_EVERY = 256  # runs; within a run a collection would be a step nobody can repeat
 
 
@@ -147,7 +148,7 @@ def _recorded(
         return None
     kind, message, error = run.failure
     names = tuple(task.name for task in run.tasks)
-    trace = Trace(tuple(run.trace), names, tuple(run.choices), scenario, max_steps, files)
+    trace = Trace(tuple(run.trace), names, tuple(run.schedule.choices), scenario, max_steps, files)
     return Failure(kind, message, trace, error)
 
 
@@ -198,10 +199,10 @@ class _Search:
 
     def _systematic(self, script: list[int], level: int) -> None:
         run = self._run(script)
-        for number, decision in enumerate(run.decisions, len(script)):
+        for number, decision in enumerate(run.schedule.decisions, len(script)):
             for other, cost in _alternatives(decision):
                 if level + cost <= self._preemptions:
-                    self._add(level + cost, (run.choices, number, other))
+                    self._add(level + cost, (run.schedule.choices, number, other))
 
     def _add(self, level: int, item: tuple[list[int], int, int]) -> None:
         work = self._work[level]
@@ -213,15 +214,17 @@ class _Search:
 
     def by_chance(self) -> None:
         """One schedule by chance, from start to end."""
-        self._run([], Random(self._rng.random()), self._rng.choice(_RESTLESS))
+        self._run([], Random(self._rng.random()), self._rng.choice(_PREEMPT_CHANCES))
 
-    def _run(self, script: list[int], rng: Random | None = None, restless: float = 0.0) -> Run:
+    def _run(
+        self, script: list[int], rng: Random | None = None, preempt_chance: float = 0.0
+    ) -> Run:
         run = Run(
             self.carriers,
             script,
             max_steps=self._max_steps,
             rng=rng,
-            restless=restless,
+            preempt_chance=preempt_chance,
             preempt_in=self._files,
             stall_s=self._stall_s,
         )
@@ -240,7 +243,7 @@ class _Search:
         kind, message, _ = run.failure
         if (kind, message) in self.failures:
             return
-        schedule = tuple(run.choices)
+        schedule = tuple(run.schedule.choices)
         again = _recorded(
             self.carriers, self._scenario, schedule, self._max_steps, self._files, self._stall_s
         )
