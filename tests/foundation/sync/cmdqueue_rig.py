@@ -12,6 +12,7 @@ from typing import Any
 from meridian.foundation.sync import (
     cmdqueue,
     cmdqueue_ledger,
+    cmdqueue_producers,
     command_buckets,
     command_metrics,
 )
@@ -52,7 +53,8 @@ def start(bundle: Any, *bodies: Callable[[], object]) -> None:
 
 
 FILES = {
-    str(module.__file__) for module in (cmdqueue, cmdqueue_ledger, command_buckets, command_metrics)
+    str(module.__file__)
+    for module in (cmdqueue, cmdqueue_ledger, cmdqueue_producers, command_buckets, command_metrics)
 }
 
 

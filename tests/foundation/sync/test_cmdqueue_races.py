@@ -9,6 +9,7 @@ from typing import Any
 
 from meridian.foundation.sync import (
     cmdqueue_ledger,
+    cmdqueue_producers,
     command_metrics,
 )
 from meridian.foundation.sync.cmdqueue import (
@@ -176,7 +177,7 @@ def test_a_snapshot_holds_its_inequality_between_any_two_bytecodes() -> None:
 
     report = explore(
         scenario,
-        preempt_in=[command_metrics, cmdqueue_ledger],
+        preempt_in=[command_metrics, cmdqueue_ledger, cmdqueue_producers],
         max_schedules=800,
         preemptions=3,
         max_steps=50_000,
@@ -202,7 +203,9 @@ def test_a_snapshot_read_in_the_wrong_order_is_caught() -> None:
         start(bundle, work, watch)
         return lambda: seen[0][0] >= seen[0][1]
 
-    report = explore(scenario, preempt_in=[command_metrics, cmdqueue_ledger], preemptions=2)
+    report = explore(
+        scenario, preempt_in=[command_metrics, cmdqueue_ledger, cmdqueue_producers], preemptions=2
+    )
     assert [failure.kind for failure in report.failures] == ["assert"]
 
 
