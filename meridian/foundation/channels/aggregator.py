@@ -97,7 +97,8 @@ class TelemetryAggregator:
         self._out: BroadcastSender[Frame] = broadcast(config.broadcast_capacity, name=f"{name}.out")
         self._account = Account(self._watch)
         self._lanes = Lanes(config, name, self._account.accepted)
-        turn = min(config.processor_capacity, config.broadcast_capacity)
+        # A quarter: in an unlucky order of tasks a subscriber runs only after several turns.
+        turn = max(1, min(config.processor_capacity, config.broadcast_capacity // 4))
         self._processor = Processor(self._lanes, self._account, self._out, process, on_error, turn)
         self._token = CancellationToken()
         self._ran = False

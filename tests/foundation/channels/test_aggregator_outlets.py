@@ -8,12 +8,15 @@ from itertools import pairwise
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from meridian.foundation.channels import (
+    BroadcastReceiver,
     ChannelClosed,
     Frame,
     Lagged,
     PipelineStats,
+    TelemetryAggregator,
 )
 from meridian.testing.settling import settle
 from tests.foundation.channels.aggregator_rig import (
@@ -43,6 +46,30 @@ async def test_all_subscribers_see_what_was_processed_in_that_order() -> None:
                 senders.start_soon(send_all, await aggregator.add_source(n, LIVE), items)
     assert shown[0] == shown[1] == rig.frames
     assert len(rig.frames) == 600
+
+
+async def test_a_subscriber_may_miss_two_turns_and_no_frame() -> None:
+    """Between its batches it lets the others run twice, as an unlucky order of tasks would."""
+    shown: list[Frame] = []
+
+    async def read(subscriber: BroadcastReceiver[Frame]) -> None:
+        while batch := await subscriber.recv_many():
+            shown.extend(batch)
+            for _ in range(2):
+                await checkpoint()
+
+    async def at_once(_: Frame) -> None:
+        """A process that never lets others run."""
+
+    aggregator = TelemetryAggregator(process=at_once)
+    async with anyio.create_task_group() as group, Rig().running(aggregator):
+        group.start_soon(read, aggregator.subscribe())
+        await settle()
+        async with anyio.create_task_group() as senders:
+            for n in range(48):
+                items = [frame(n, k) for k in range(100)]
+                senders.start_soon(send_all, await aggregator.add_source(n, LIVE), items)
+    assert len(shown) == 4_800
 
 
 async def test_a_subscriber_that_lags_is_accounted_for() -> None:
