@@ -11,11 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meridian.database.btree.check import TreeStats as TreeStats
     from meridian.database.btree.errors import *  # noqa: F403
-    from meridian.database.btree.layout import *  # noqa: F403
+    from meridian.database.btree.layout import (
+        MAX_KEY as MAX_KEY,
+    )
+    from meridian.database.btree.layout import (
+        NO_RID as NO_RID,
+    )
+    from meridian.database.btree.layout import (
+        internal_capacity as internal_capacity,
+    )
+    from meridian.database.btree.layout import (
+        leaf_capacity as leaf_capacity,
+    )
+    from meridian.database.btree.node import NodeView as NodeView
     from meridian.database.btree.tree import BPlusTree as BPlusTree
 
 _EXPORTS = {
+    "check": ("TreeStats",),
     "errors": (
         "BTreeError",
         "DuplicateKey",
@@ -25,6 +39,7 @@ _EXPORTS = {
         "TreeCorrupt",
     ),
     "layout": ("MAX_KEY", "NO_RID", "internal_capacity", "leaf_capacity"),
+    "node": ("NodeView",),
     "tree": ("BPlusTree",),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from meridian.checks import checked_int
-from meridian.database.btree.errors import IndexNeedsRebuild, TreeCorrupt
-from meridian.database.btree.layout import (
-    MAX_HEIGHT,
-    MAX_KEY,
-    as_key,
-    internal_capacity,
-    leaf_capacity,
-    min_keys,
-)
-from meridian.database.btree.tree_latch import TreeLatch
-from meridian.database.btree.tree_meta import COUNT, HEIGHT, ROOT, VERSION, TreeMeta
-from meridian.database.storage.errors import StorageClosed
-from meridian.database.storage.file_header import ROOT_COUNT
+from meridian.database.btree.errors import DuplicateKey
+from meridian.database.btree.layout import MAX_KEY, as_key
+from meridian.database.btree.tree_core import TreeCore
 from meridian.database.storage.rid import RecordId
 
 if TYPE_CHECKING:
+    from meridian.database.btree.check import TreeStats
     from meridian.database.storage.buffer_pool import BufferPool
 
 __all__ = ["BPlusTree"]
@@ -33,10 +23,9 @@ Keys = npt.NDArray[np.uint32]
 Rids = npt.NDArray[np.uint64]
 
 _make_rid = tuple.__new__  # the constructor of a NamedTuple checks what is known here
-_LEAST_CAP = 3  # below, the halves of a split node are no nodes
 
 
-class BPlusTree:
+class BPlusTree(TreeCore):
     """Find a record by its key in as many page reads as the tree has levels, and keys in order.
 
     Keys are whole numbers of 32 bits; each has one `RecordId`. All pages come from `pool`, whose
@@ -55,83 +44,55 @@ class BPlusTree:
     One object per root slot: two would not know of each other's changes.
     """
 
-    def __init__(
-        self,
-        pool: BufferPool,
-        *,
-        root_slot: int = 0,
-        rebalance: str = "lazy",
-        append_split: bool = True,
-        leaf_cap: int | None = None,
-        internal_cap: int | None = None,
-        trust_unclean: bool = False,
-    ) -> None:
-        """Open the tree of `root_slot` and the slot after it; it is empty if they are 0.
+    # -- one key --------------------------------------------------------------------------------
 
-        `rebalance` says when a delete makes nodes fewer: ``"lazy"`` when one is empty, ``"eager"``
-        when one is less than half full. `append_split` opens a new leaf for a key beyond all
-        others instead of halving the last one. `leaf_cap` (entries) and `internal_cap` (keys)
-        make nodes full earlier than their page, for tests and pictures. `trust_unclean` opens
-        the tree of a file that was not closed cleanly, to look at the damage.
+    def get(self, key: SupportsIndex) -> RecordId | None:
+        """The record id of `key`, or ``None``.
 
-        Raises `IndexNeedsRebuild`, `TreeCorrupt` for a root that cannot be, `StorageClosed`,
-        `ValueError` and `TypeError` for options.
+        Raises `KeyRange`, `StorageClosed`, and for pages it has to load what `BufferPool.fetch`
+        raises, or `TreeCorrupt`.
         """
-        size = pool.file.page_size
-        root_slot = checked_int("root_slot", root_slot, most=ROOT_COUNT - 2)
-        if rebalance not in ("lazy", "eager"):
-            raise ValueError(f"Expected rebalance 'lazy' or 'eager', got {rebalance!r}")
-        self.pool = pool
-        self.root_slot = root_slot
-        self.rebalance = rebalance
-        self.append_split = bool(append_split)
-        self.leaf_cap = _cap("leaf_cap", leaf_cap, leaf_capacity(size))
-        self.internal_cap = _cap("internal_cap", internal_cap, internal_capacity(size))
-        self.latch = TreeLatch()
-        eager = rebalance == "eager"
-        floor = min_keys(self.leaf_cap) if eager else 1
-        self._meta = TreeMeta(size, self.leaf_cap, self.internal_cap, floor)
-        self._unfreed: list[int] = []  # pages out of use that the file did not take back yet
-        # `PageFile.set_root` takes longer than an insert. It has been called before any change
-        # (`_open_for_change`), and the number in this list is what reaches the disk.
-        self._roots = pool.file._space.header.roots
-        self._load(trust_unclean)
+        found = self._get(key)
+        return None if found < 0 else _make_rid(RecordId, (found >> 16, found & 0xFFFF))
 
-    def _load(self, trust_unclean: bool) -> None:
-        file, slot = self.pool.file, self.root_slot
-        packed, count = file.get_root(slot), file.get_root(slot + 1)
-        root, height = packed & MAX_KEY, packed >> 32
-        if packed and not file.was_clean and not trust_unclean:
-            raise IndexNeedsRebuild(file.path, slot)
-        if height > MAX_HEIGHT or bool(root) != bool(height) or root >= file.page_count:
-            raise TreeCorrupt(root, f"root slot {slot} names it as root of {height} levels")
-        if count >= 2**63 or bool(count) != bool(height):
-            raise TreeCorrupt(root, f"root slot {slot + 1} has {count} keys for {height} levels")
-        numbers = self._meta.numbers
-        numbers[ROOT], numbers[HEIGHT], numbers[COUNT] = root, height, count
+    def __contains__(self, key: SupportsIndex) -> bool:
+        return self._get(key) >= 0
 
-    @property
-    def root(self) -> int:
-        """The page of the root, 0 for an empty tree."""
-        return self._meta.numbers[ROOT]
+    def insert(self, key: SupportsIndex, rid: RecordId) -> None:
+        """Add `key`. Raises `DuplicateKey` if it is there, and what `upsert` raises."""
+        old = self._put(key, rid, False)
+        if old >= 0:
+            raise DuplicateKey(as_key(key), old >> 16, old & 0xFFFF)
 
-    @property
-    def height(self) -> int:
-        """Levels from the root to the leaves, 0 for an empty tree."""
-        return self._meta.numbers[HEIGHT]
+    def upsert(self, key: SupportsIndex, rid: RecordId) -> RecordId | None:
+        """Give `key` the record id `rid`; return the one that it had, or ``None``.
 
-    @property
-    def count(self) -> int:
-        """Keys in the tree."""
-        return self._meta.numbers[COUNT]
+        Raises `KeyRange`, `TypeError` or `ValueError` for what is no record id, `StorageClosed`,
+        `io.UnsupportedOperation` for a read-only file, `PoolExhausted`, `CorruptPage`, `OSError`:
+        the key is then as it was.
+        """
+        old = self._put(key, rid, True)
+        return None if old < 0 else _make_rid(RecordId, (old >> 16, old & 0xFFFF))
 
-    @property
-    def version(self) -> int:
-        """A number that moves with every change of content or structure."""
-        return self._meta.numbers[VERSION]
+    def delete(self, key: SupportsIndex) -> RecordId | None:
+        """Remove `key`; return its record id, or ``None`` if it is not there.
 
-    def __len__(self) -> int:
-        return self._meta.numbers[COUNT]
+        Raises what `upsert` raises, the key then being there as before.
+        """
+        old = self._take(key)
+        return None if old < 0 else _make_rid(RecordId, (old >> 16, old & 0xFFFF))
+
+    def min(self) -> tuple[int, RecordId] | None:
+        """The lowest key and its record id, ``None`` in an empty tree."""
+        from meridian.database.btree.descent import edge
+
+        return edge(self, last=False)
+
+    def max(self) -> tuple[int, RecordId] | None:
+        """The highest key and its record id, ``None`` in an empty tree."""
+        from meridian.database.btree.descent import edge
+
+        return edge(self, last=True)
 
     # -- many keys at once ----------------------------------------------------------------------
 
@@ -222,34 +183,25 @@ class BPlusTree:
 
         return rebuild(cls, pool, pairs, **options)
 
-    # -- the root -------------------------------------------------------------------------------
+    # -- the whole tree -------------------------------------------------------------------------
 
-    def _plant(self, root: int, height: int, count: int) -> None:
-        """Set root page, height and number of keys in one step. Both latches are held.
+    def check(self, *, strict: bool = False) -> TreeStats:
+        """Walk every page and compare it with every rule; return what was found.
 
-        The caller has called `_open_for_change`, so that nothing here can fail.
+        `strict` asks of every node but those at the right edge that it is half full, as eager
+        rebalancing keeps it. Raises `TreeCorrupt` with the page and the rule, and what
+        `BufferPool.fetch` raises.
         """
-        numbers = self._meta.numbers
-        numbers[ROOT], numbers[HEIGHT], numbers[COUNT] = root, height, count
-        numbers[VERSION] += 1
-        self.pool.file.set_root(self.root_slot + 1, count)
-        self.pool.file.set_root(self.root_slot, root | height << 32)
+        from meridian.database.btree.check import check
 
-    def _changed(self, added: int) -> None:
-        """The leaves hold `added` keys more (or fewer). Both latches are held, as for `_plant`."""
-        numbers = self._meta.numbers
-        numbers[COUNT] += added
-        numbers[VERSION] += 1
-        self._roots[self.root_slot + 1] = numbers[COUNT]
+        return check(self, strict)
 
-    def _open_for_change(self) -> None:
-        """Raise what forbids a change, before it begins: closed, read-only, or a failing disk."""
-        pool = self.pool
-        if pool.closed:
-            raise StorageClosed("The buffer pool")
-        slot = self.root_slot
-        pool.file.set_root(slot, pool.file.get_root(slot))  # takes the clean flag off the disk
+    def stats(self) -> TreeStats:
+        """What the tree is made of, found by walking it: the price of `check`."""
+        return self.check()
 
+    def clear(self) -> None:
+        """Remove every key and give all pages back. Raises what `check` raises."""
+        from meridian.database.btree.check import clear
 
-def _cap(name: str, given: int | None, most: int) -> int:
-    return most if given is None else checked_int(name, given, least=_LEAST_CAP, most=most)
+        clear(self)

@@ -18,6 +18,7 @@ __all__ = [
     "DIRTY",
     "FRAMES",
     "HEIGHT",
+    "HITS",
     "INTERNAL_CAP",
     "INTERNAL_LIMIT",
     "LEAF_CAP",
@@ -25,12 +26,15 @@ __all__ = [
     "LEAF_LIMIT",
     "MERGES",
     "META_SIZE",
+    "MISS_LEVEL",
     "NEXT_LEVEL",
     "NEXT_PAGE",
     "PAGE_WORDS",
     "PATH",
+    "PATH_STEP",
     "REFS",
     "ROOT",
+    "SEEN",
     "SPLITS",
     "TABLE",
     "TABLE_SIZE",
@@ -56,10 +60,14 @@ TABLE_SIZE = 13  # its length
 REFS = 14  # address of the reference bits, uint8
 DIRTY = 15  # address of the dirty bits, uint8
 FRAMES = 16  # length of both
-NEXT_PAGE = 17  # where a descent goes on that met a page not in memory; 0: at the root
-NEXT_LEVEL = 18
-PATH = 20  # of the last descent for a change, from the leaf up: page and position, per level
-META_SIZE = PATH + 2 * MAX_HEIGHT
+MISS_LEVEL = 17  # of the page that a lookup did not find in memory; -1: it found all
+NEXT_PAGE = 18  # where a descent for a change goes on, having met such a page; 0: at the root
+NEXT_LEVEL = 19
+HITS = 20  # nodes that the last call found in memory
+PATH = 21  # of the last descent for a change, from the leaf up
+PATH_STEP = 3  # per level: page, position (of child or entry), keys in the node
+SEEN = PATH + PATH_STEP * MAX_HEIGHT  # of the last lookup: the page of each level
+META_SIZE = SEEN + MAX_HEIGHT
 
 
 class TreeMeta:
