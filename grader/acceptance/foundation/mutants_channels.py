@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from grader.acceptance.foundation.mutants_channels_races import LOSSY, SLOW, TURN
 from grader.authoring.mutants import Change, Proof, Variant
 
-__all__ = ["BROADER", "LOSSY", "MUTANTS", "PROOF", "SLOW"]
+__all__ = ["MUTANTS", "PROOF"]
 
 AGGREGATOR, SOURCE, DEMO = "aggregator.py", "source.py", "demo.py"
 IMPORT = "from collections import deque\n"
-INLET = "return self._emergency_in if frame.priority is FramePriority.EMERGENCY else source.inlet"
-ROUTINE = "if frame.priority is FramePriority.ROUTINE:"
-TAKE = "def _take(self) -> Frame | None:"
 URGENT = "if len(self._emergency):"
 PROCESS = "await self._process(frame)"
 COMPLETED = "                self._completed(frame)\n"
 SHOW = "self._out.send(frame)"
 STATS = "self._watch, self.stats = watch(PipelineStats())"
 REFUSE = "raise ShuttingDown(frame)"
-TURN = "            if taken % turn == 0:\n                await checkpoint()"
 FAST = "        with suppress(Full):\n            self.try_send(frame)\n            return\n"
 TRY = "        aggregator._inlet(source, frame).try_send(frame)\n"
 SAYS_WHY = "            aggregator._check(source, frame)  # says why\n"
@@ -366,97 +363,6 @@ MUTANTS = (
                 "        while not reports:\n",
                 "        for _ in range(3):\n",
             ),
-        ),
-    ),
-)
-
-BROADER = {
-    ("1", "3", "8"): Variant(
-        "one_fifo",
-        "1",
-        (
-            Change(AGGREGATOR, INLET, "return source.inlet"),
-            Change(AGGREGATOR, ROUTINE, "if frame:"),
-        ),
-    ),
-    ("1", "3"): Variant(
-        "queue_behind_the_choice",  # priority is decided, and then a bounded queue
-        "1",
-        (
-            Change(
-                AGGREGATOR,
-                TAKE,
-                "def _take(self) -> Frame | None:\n"
-                '        chosen = self.__dict__.setdefault("_chosen", deque())\n'
-                "        while len(chosen) < 4 and (frame := self._choose()) is not None:\n"
-                "            chosen.append(frame)\n"
-                "        return chosen.popleft() if chosen else None\n\n"
-                "    def _choose(self) -> Frame | None:",
-            ),
-        ),
-    ),
-    ("2", "3", "4", "6", "7", "8"): Variant(
-        "break_on_shutdown",  # and both lanes are dropped
-        "6",
-        (
-            Change(
-                AGGREGATOR,
-                "            frame = self._take()\n",
-                "            if self._stopped:\n"
-                "                return\n"
-                "            frame = self._take()\n",
-            ),
-        ),
-    ),
-    ("4", "6"): Variant(
-        "open_sender_forgotten",
-        "6",
-        (Change(AGGREGATOR, "            self._out.close()\n", ""),),
-    ),
-    ("5", "6"): Variant(
-        "shown_when_accepted",
-        "6",
-        (
-            Change(AGGREGATOR, "        " + SHOW + "\n", ""),
-            Change(
-                AGGREGATOR,
-                "        self._routed += 1\n",
-                "        self._routed += 1\n        self._out.send(frame)\n",
-            ),
-        ),
-    ),
-    ("4", "7"): Variant(
-        "one_subscriber_for_all",
-        "4",
-        (
-            Change(
-                AGGREGATOR,
-                "return self._out.subscribe(name)",
-                'return self.__dict__.setdefault("_one", self._out.subscribe(name))',
-            ),
-        ),
-    ),
-}
-"""Mistakes that rightly cost more than one criterion, and which those are."""
-
-SLOW = Variant(
-    "a_turn_for_each_frame",
-    "9",
-    (
-        Change(
-            AGGREGATOR, TURN, "            for _ in range(20):\n                await checkpoint()"
-        ),
-    ),
-)
-
-LOSSY = Variant(
-    "lossy_and_fast",  # with many sources subscribers are skipped: what they miss costs no time
-    "9",
-    (
-        Change(
-            AGGREGATOR,
-            "            if taken % turn == 0:\n",
-            "            if taken % (turn * max(1, len(self._sources) // 2)) == 0:\n",
         ),
     ),
 )

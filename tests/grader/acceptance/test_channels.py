@@ -15,12 +15,9 @@ from grader.acceptance.foundation import (
     _channels_shown,
     test_channels,
 )
-from grader.acceptance.foundation.mutants_channels import (
-    BROADER,
-    LOSSY,
-    MUTANTS,
-    SLOW,
-)
+from grader.acceptance.foundation.mutants_channels import MUTANTS
+from grader.acceptance.foundation.mutants_channels_broader import BROADER
+from grader.acceptance.foundation.mutants_channels_races import LOSSY, SLOW
 from grader.authoring.build import write_exercise
 from grader.authoring.mutants import Variant
 from grader.box import detect
