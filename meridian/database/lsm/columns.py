@@ -108,6 +108,9 @@ class Columns:
         """The entries as pairs."""
         keys = _cut(self.keys, self.key_starts)
         values = _cut(self.values, self.value_starts)
+        if not self.tombstones.any():
+            yield from zip(keys, values, strict=True)
+            return
         for key, value, dead in zip(keys, values, self.tombstones.tolist(), strict=True):
             yield key, TOMBSTONE if dead else value
 
@@ -141,11 +144,15 @@ def _starts(parts: list[bytes]) -> _I64:
     return np.fromiter(chain((0,), accumulate(map(len, parts))), np.int64, len(parts) + 1)
 
 
-def _cut(arena: _U8, starts: _I64) -> Iterator[bytes]:
+def _cut(arena: _U8, starts: _I64) -> list[bytes]:
     first = int(starts[0])
-    data = arena[first : int(starts[-1])].tobytes()
-    for start, stop in pairwise((starts - first).tolist()):
-        yield data[start:stop]
+    data = arena[first : int(starts[-1])]
+    width = _width(starts)
+    if width:  # a tenth of the time
+        rows: list[bytes] = np.ascontiguousarray(data).view(f"V{width}").tolist()
+        return rows
+    joined = data.tobytes()
+    return [joined[start:stop] for start, stop in pairwise((starts - first).tolist())]
 
 
 def _width(starts: _I64) -> int:

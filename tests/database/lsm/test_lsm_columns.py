@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from meridian.database.lsm import (
     TOMBSTONE,
     Columns,
     SstMeta,
+    Tombstone,
     Version,
     VersionEdit,
     norad_id,
@@ -184,3 +186,24 @@ def test_a_table_overlaps_what_it_may_hold() -> None:
     assert table.overlaps(b"f", b"z")
     assert not table.overlaps(b"a", b"b")
     assert not table.overlaps(b"g", b"z")
+
+
+@given(
+    st.integers(1, 9),
+    st.integers(0, 9),
+    st.integers(0, 12),
+    st.integers(0, 12),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_pairs_of_one_width_keep_every_byte(
+    w: int, v: int, start: int, stop: int, dead: bool, rng: random.Random
+) -> None:
+    """They are cut in another way, in which zeros at the end must not be lost."""
+    pairs: list[tuple[bytes, bytes | Tombstone]] = [
+        (bytes(rng.choices((0, 1, 255), k=w)), bytes(rng.choices((0, 1, 255), k=v)))
+        for _ in range(10)
+    ]
+    if dead:
+        pairs[rng.randrange(10)] = (bytes(w), TOMBSTONE)
+    assert list(Columns.of(pairs)[start:stop].items()) == pairs[start:stop]
