@@ -12,7 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meridian.database.lsm.block import *  # noqa: F403
     from meridian.database.lsm.bloom import *  # noqa: F403
+    from meridian.database.lsm.cache import *  # noqa: F403
     from meridian.database.lsm.columns import *  # noqa: F403
     from meridian.database.lsm.compaction import *  # noqa: F403
     from meridian.database.lsm.errors import *  # noqa: F403
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from meridian.database.lsm.leveled import *  # noqa: F403
     from meridian.database.lsm.manifest import *  # noqa: F403
     from meridian.database.lsm.options import *  # noqa: F403
+    from meridian.database.lsm.sstable import *  # noqa: F403
+    from meridian.database.lsm.sstable_builder import *  # noqa: F403
     from meridian.database.lsm.stats import LsmStats as LsmStats
     from meridian.database.lsm.tiered import *  # noqa: F403
     from meridian.database.lsm.types import *  # noqa: F403
@@ -41,6 +45,10 @@ _EXPORTS = {
     "columns": ("Columns",),
     "hashing": ("hash64", "hash_columns", "hash_many"),
     "bloom": ("BloomFilter", "PrefixBloom"),
+    "block": ("Block", "encode_block"),
+    "cache": ("BlockCache", "CacheStatistics"),
+    "sstable_builder": ("SSTableBuilder",),
+    "sstable": ("ReadCounters", "SSTable"),
     "options": ("KeyPrefix", "LsmOptions"),
     "stats": ("LsmStats",),
     "manifest": ("ManifestStore", "SnapshotManifest"),

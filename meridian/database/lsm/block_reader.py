@@ -1,0 +1,258 @@
+"""Bring blocks of a table into memory: from the cache, or from the file, neighbours together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from meridian.database.lsm import _read_kernels as kernels
+from meridian.database.lsm._crc_kernels import crc_tables
+from meridian.database.lsm.cache import BlockCache, CachedTable
+from meridian.database.lsm.errors import CorruptTable, EngineClosed
+from meridian.database.lsm.types import TOMBSTONE, Value
+from meridian.fs import RandomFile
+
+__all__ = ["BATCH_BLOCKS", "BlockReader", "Loaded", "TableFile", "TableIndex"]
+
+U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
+
+BATCH_BLOCKS: Final = 1024
+"""How many blocks are in memory for one call at the same time, and pinned in the cache."""
+
+_REASONS: Final = {
+    kernels.BAD_LENGTH: "its length is impossible",
+    kernels.BAD_CHECKSUM: "its checksum is wrong",
+    kernels.BAD_OFFSETS: "its offsets are not where its entries begin",
+    kernels.BAD_ENTRY: "an entry does not fit into it",
+    kernels.BAD_ORDER: "its keys do not ascend",
+    kernels.BAD_BOUNDS: "its keys are not those that the index names",
+}
+
+
+class TableFile:
+    """The open file of a table. Closed while threads read it, it lets them end first.
+
+    A descriptor that is closed under a read would be given to the next file that is opened, and
+    the read would go there.
+    """
+
+    __slots__ = ("_file", "_lock", "_readers", "closed", "path", "reads")
+
+    def __init__(self, file: RandomFile, path: str) -> None:
+        self.path = path
+        self.reads = 0
+        """Calls that read blocks."""
+        self._file = file
+        self._lock = threading.Lock()
+        self._readers = 0
+        self.closed = False
+
+    def read(self, view: memoryview, offset: int, part: str) -> None:
+        """Fill `view` from `offset` on.
+
+        Raises `EngineClosed` once it was closed, `CorruptTable` of `part` at the end of the file,
+        and `OSError` as the file layer does.
+        """
+        with self._lock:
+            if self.closed:
+                raise EngineClosed(f"Table {self.path}")
+            self._readers += 1
+            self.reads += 1
+        try:
+            done = 0
+            while done < len(view):
+                try:
+                    got = self._file.preadv([view[done:]], offset + done)
+                except InterruptedError:
+                    continue
+                if not got:
+                    end = offset + done
+                    raise CorruptTable(self.path, part, f"the file ends after {end:,} bytes")
+                done += got
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._readers -= 1
+            last = self.closed and not self._readers
+        if last:
+            self._file.close()
+
+    def close(self) -> None:
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            idle = not self._readers
+        if idle:
+            self._file.close()
+
+
+class TableIndex:
+    """Where the blocks of a table lie, and the keys that each begins and ends with."""
+
+    __slots__ = ("first_keys", "key_starts", "keys", "last_keys", "lengths", "offsets")
+
+    def __init__(self, data: U8, path: str, end: int) -> None:
+        """Take the index apart, without its checksum; the blocks fill the file up to `end`.
+
+        Raises `CorruptTable` if it contradicts itself.
+        """
+        most = len(data) // 18 + 1
+        self.offsets: I64 = np.empty(most, np.int64)
+        self.lengths: I64 = np.empty(most, np.int64)
+        self.keys: U8 = np.empty(len(data), np.uint8)
+        """All first and last keys, one after the other."""
+        self.key_starts: I64 = np.empty(2 * most + 1, np.int64)
+        """Where they begin: 2b is the first key of block b, 2b + 1 its last."""
+        count = kernels.parse_index(data, self.offsets, self.lengths, self.keys, self.key_starts)
+        if count < 1 or int(self.lengths[:count].sum()) != end:
+            raise CorruptTable(path, "index", f"its blocks do not fill {end:,} bytes")
+        self.offsets = self.offsets[:count].copy()
+        self.lengths = self.lengths[:count].copy()
+        self.key_starts = self.key_starts[: 2 * count + 1].copy()
+        self.keys = self.keys[: self.key_starts[-1]].copy()
+        data_bytes, starts = self.keys.tobytes(), self.key_starts.tolist()
+        cut = [data_bytes[a:b] for a, b in pairwise(starts)]
+        self.first_keys: list[bytes] = cut[::2]
+        self.last_keys: list[bytes] = cut[1::2]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def packed_places(self, cache: BlockCache | None) -> I64:
+        """In one array, which a kernel is given sooner: the size of the cache's frames, `lengths`,
+        `key_starts`."""
+        size = 0 if cache is None else cache.block_size
+        return np.concatenate([np.array([size]), self.lengths, self.key_starts])
+
+
+class Loaded:
+    """Blocks in memory for one call: block b begins at ``at[b]`` of `arena`, or at ``~at[b]`` of
+    `buffer`."""
+
+    __slots__ = ("arena", "at", "blocks", "buffer", "lengths")
+
+    def __init__(self, blocks: I64, arena: U8, buffer: U8, at: I64, lengths: I64) -> None:
+        self.blocks = blocks
+        self.arena = arena
+        self.buffer = buffer
+        self.at = at
+        self.lengths = lengths
+
+    def first_entry(self, block: int, key: bytes) -> tuple[bytes, Value] | None:
+        """The first entry of `block` that is not below `key`."""
+        at = int(self.at[block])
+        data, start = (self.arena, at) if at >= 0 else (self.buffer, ~at)
+        length = int(self.lengths[block])
+        entry, _ = kernels.lower_bound(data, start, length, key, 0, len(key))
+        if entry < 0:
+            return None
+        view = data.data
+        begin = entry + 2
+        end = begin + int.from_bytes(view[entry:begin], "little")
+        stop = end + 3 + int.from_bytes(view[end + 1 : end + 3], "little")
+        return bytes(view[begin:end]), TOMBSTONE if view[end] else bytes(view[end + 3 : stop])
+
+
+class BlockReader:
+    """Bring blocks of a table into memory, each checked before anybody sees it."""
+
+    __slots__ = ("_arena", "_no_frames", "blocks_read", "cached", "file", "index")
+
+    def __init__(self, file: TableFile, index: TableIndex, cached: CachedTable | None) -> None:
+        self.file = file
+        self.index = index
+        self.cached = cached
+        self.blocks_read = 0
+        """Blocks that came from the file."""
+        self._no_frames = np.zeros(1, np.uint8)
+        self._arena: U8 = self._no_frames if cached is None else cached.cache.arena
+
+    def one(self, block: int) -> U8:
+        """A block that is not in a frame of the cache: from beside them, or from the file."""
+        cached = self.cached
+        held = cached.missed(block) if cached is not None else None
+        if held is not None:
+            return held
+        index = self.index
+        data = np.empty(index.lengths[block], np.uint8)
+        self.file.read(data.data, int(index.offsets[block]), f"block {block}")
+        self.blocks_read += 1
+        self._check(data, np.full(block + 1, -1), np.array([block]))  # -1 is ~0: at its beginning
+        if cached is not None:
+            cached.insert(block, data.data)
+        return data
+
+    @contextmanager
+    def loaded(self, blocks: I64, *, fill: bool, cached: bool = True) -> Iterator[Loaded]:
+        """Have `blocks` (ascending, each once, `BATCH_BLOCKS` at most) in memory for a while.
+
+        `fill`: put what was read into the cache. ``cached=False`` reads all of them.
+        """
+        table = self.cached if cached else None
+        if table is None:
+            yield self._load(blocks, np.full(len(blocks), -1, np.int32), None, fill=fill)
+            return
+        frames = table.pin(blocks)
+        try:
+            yield self._load(blocks, frames, table, fill=fill)
+        finally:
+            table.unpin(frames)
+
+    def _load(
+        self, blocks: I64, frames: npt.NDArray[np.int32], table: CachedTable | None, *, fill: bool
+    ) -> Loaded:
+        lengths = self.index.lengths
+        at = np.empty(len(lengths), np.int64)
+        if table is not None:
+            at[blocks] = frames * np.int64(table.cache.block_size)
+        rest = blocks[frames < 0]
+        sizes = lengths[rest]
+        ends = np.cumsum(sizes)
+        begins = ends - sizes
+        at[rest] = ~begins
+        buffer = np.empty(int(ends[-1]) if len(rest) else 1, np.uint8)
+        unread = np.ones(len(rest), np.bool_)
+        if table is not None and len(rest) and int(sizes.max()) > table.cache.block_size:
+            for k, data in table.oversized(rest.tolist()):
+                buffer[begins[k] : ends[k]] = data
+                unread[k] = False
+        todo = np.flatnonzero(unread)
+        if len(todo):
+            self._read(buffer, rest, begins, ends, todo)
+            self._check(buffer, at, rest[todo])
+            if fill and self.cached is not None:
+                view = buffer.data
+                views = [view[begins[k] : ends[k]] for k in todo.tolist()]
+                self.cached.insert_many(rest[todo].tolist(), views)
+        return Loaded(
+            blocks, self._arena if table is not None else self._no_frames, buffer, at, lengths
+        )
+
+    def _read(self, buffer: U8, blocks: I64, begins: I64, ends: I64, todo: I64) -> None:
+        """Read ``blocks[todo]`` to their places in `buffer`, neighbours in one call."""
+        view = buffer.data
+        apart = (np.diff(todo) != 1) | (np.diff(blocks[todo]) != 1)
+        cuts = [0, *(np.flatnonzero(apart) + 1).tolist(), len(todo)]
+        for first, behind in pairwise(cuts):
+            a, b = todo[first], todo[behind - 1]
+            offset = int(self.index.offsets[blocks[a]])
+            self.file.read(view[begins[a] : ends[b]], offset, f"block {blocks[a]}")
+        self.blocks_read += len(todo)
+
+    def _check(self, data: U8, at: I64, blocks: I64) -> None:
+        index = self.index
+        bad, reason = kernels.check_blocks(
+            data, at, blocks, index.lengths, index.keys, index.key_starts, crc_tables()
+        )
+        if reason:
+            raise CorruptTable(self.file.path, f"block {bad}", _REASONS[reason])

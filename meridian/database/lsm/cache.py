@@ -1,0 +1,342 @@
+"""Blocks of tables in memory: hot ones cost no read and no checksum.
+
+The frames are one array, so that a kernel can search blocks where they lie. Which block leaves is
+for the policies of the page layer to say (`meridian.database.storage.policies`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from meridian.checks import checked_int
+from meridian.database.lsm.table_format import MAX_BLOCK_SIZE, MIN_BLOCK_SIZE
+from meridian.database.storage.policies import Policy, make_policy
+
+__all__ = ["BlockCache", "CacheStatistics", "CachedTable"]
+
+_MAX_FRAMES: Final = 2**31 - 1  # a table notes the frame of each block in 32 bits
+_OVERSIZED_SHARE: Final = 8
+
+
+class CacheStatistics(NamedTuple):
+    """What a cache has done since it was made, and what it holds."""
+
+    hits: int
+    misses: int
+    evictions: int
+    """Blocks that left to make room; those of dropped tables do not count."""
+    blocks: int
+    """Blocks in memory, oversized ones included."""
+    bytes: int
+    """Their lengths added up."""
+    capacity_bytes: int
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits per look-up, 0.0 before the first."""
+        return self.hits / (self.hits + self.misses) if self.hits + self.misses else 0.0
+
+
+@dataclass(slots=True)
+class _Counters:
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    bytes: int = 0
+
+
+class BlockCache:
+    """Frames that the tables of one engine share; a block in one was checked when it came.
+
+    All of it may be used from several threads. `lock` guards the frames and all that says what is
+    in them; no file is read under it. Who reads a frame without it has pinned it before.
+    """
+
+    def __init__(
+        self, capacity_bytes: int = 32 << 20, *, block_size: int = 4096, policy: str = "clock"
+    ) -> None:
+        """A cache of ``capacity_bytes // block_size`` frames, with policy lru, clock or 2q.
+
+        Blocks longer than `block_size` are kept beside the frames, the last used ones, as many as
+        fit into another eighth of `capacity_bytes`. With 0 bytes nothing is kept.
+        """
+        self.capacity_bytes = checked_int("capacity_bytes", capacity_bytes)
+        self.block_size = checked_int(
+            "block_size", block_size, least=MIN_BLOCK_SIZE, most=MAX_BLOCK_SIZE
+        )
+        self.frames = checked_int(
+            "the number of frames", capacity_bytes // block_size, most=_MAX_FRAMES
+        )
+        self.lock = threading.Lock()
+        self.memory = _map_memory(self.frames * block_size)
+        """All frames, one behind the other: a slice of it is bytes."""
+        self.arena: npt.NDArray[np.uint8] = np.frombuffer(self.memory, np.uint8)
+        """The same memory, uint8."""
+        self.pins = array("i", bytes(4 * self.frames))
+        self.refs = bytearray(self.frames)
+        self.policy: Policy = make_policy(policy, self.pins, self.refs)
+        self.touch = self.policy.touch
+        self.counters = _Counters()
+        self.oversized: OrderedDict[tuple[int, int], tuple[CachedTable, npt.NDArray[np.uint8]]] = (
+            OrderedDict()
+        )
+        """By the number of the table's reader and of the block, the last used one at the end."""
+        self._oversized_bytes = 0
+        self._view = memoryview(self.memory)
+        self._free = list(range(self.frames - 1, -1, -1))
+        self._owner: list[CachedTable | None] = [None] * self.frames
+        self._block_of = [0] * self.frames
+        self._tables: dict[int, CachedTable] = {}
+        self._next = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"BlockCache({self.capacity_bytes}, block_size={self.block_size}, "
+            f"policy={self.policy.name!r})"
+        )
+
+    def attach(
+        self, sst_id: int, offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    ) -> CachedTable:
+        """What is cached of a table whose blocks lie there. Nothing yet, though the table be open
+        twice: each reader believes only what it checked itself."""
+        with self.lock:
+            self._next += 1
+            table = CachedTable(self, self._next, sst_id, offsets, lengths)
+            self._tables[table.reader] = table
+        return table
+
+    def drop(self, sst_id: int) -> int:
+        """Forget the blocks of a table, and take no more of it; return how many there were."""
+        with self.lock:
+            dropped = [table for table in self._tables.values() if table.sst_id == sst_id]
+            return sum(self._detach(table) for table in dropped)
+
+    def resident(self) -> list[tuple[int, int]]:
+        """The blocks in memory, as (sst_id, offset), ascending."""
+        with self.lock:
+            held = [
+                (owner, block)
+                for owner, block in zip(self._owner, self._block_of, strict=True)
+                if owner is not None
+            ]
+            held += [(table, block) for (_, block), (table, _) in self.oversized.items()]
+        return sorted((table.sst_id, int(table.offsets[block])) for table, block in held)
+
+    def __contains__(self, block: object) -> bool:
+        """Whether the block ``(sst_id, offset)`` is in memory."""
+        return block in self.resident()
+
+    def statistics(self) -> CacheStatistics:
+        """How it did so far."""
+        with self.lock:
+            c = self.counters
+            blocks = self.frames - len(self._free) - self._orphans() + len(self.oversized)
+            return CacheStatistics(
+                c.hits, c.misses, c.evictions, blocks, c.bytes, self.capacity_bytes
+            )
+
+    # -- for `CachedTable`, with the lock held ---------------------------------------------------
+
+    def _orphans(self) -> int:
+        """Frames that are pinned but hold a block no more."""
+        return self._owner.count(None) - len(self._free)
+
+    def _detach(self, table: CachedTable) -> int:
+        if self._tables.pop(table.reader, None) is None:
+            return 0
+        count = 0
+        for block, frame in enumerate(table.frames):
+            if frame >= 0:
+                self.policy.drop(frame, table.key(block))
+                self._empty(frame)
+                count += 1
+                if not self.pins[frame]:
+                    self._free.append(frame)
+        for key in [key for key in self.oversized if key[0] == table.reader]:
+            self._forget_oversized(key)
+            count += 1
+        table.attached = False
+        return count
+
+    def _empty(self, frame: int) -> None:
+        table, block = self._owner[frame], self._block_of[frame]
+        assert table is not None
+        table.frames[block] = -1
+        self._owner[frame] = None
+        self.refs[frame] = 0
+        self.counters.bytes -= int(table.lengths[block])
+
+    def _unpin(self, frames: Sequence[int]) -> None:
+        pins, owner = self.pins, self._owner
+        for frame in frames:
+            pins[frame] -= 1
+            if not pins[frame] and owner[frame] is None:  # its table was dropped meanwhile
+                self._free.append(frame)
+
+    def _insert(self, table: CachedTable, block: int, data: memoryview, scan: bool) -> None:
+        """Keep a block, if there is room for it."""
+        if not table.attached or table.frames[block] >= 0:
+            return
+        if len(data) > self.block_size:
+            self._insert_oversized(table, block, data)
+            return
+        if self._free:
+            frame = self._free.pop()
+        else:
+            frame = self.policy.victim()
+            if frame < 0:  # all are being read
+                return
+            leaving = self._owner[frame]
+            assert leaving is not None
+            self.policy.evict(frame, leaving.key(self._block_of[frame]))
+            self._empty(frame)
+            self.counters.evictions += 1
+        start = frame * self.block_size
+        self._view[start : start + len(data)] = data
+        self._owner[frame] = table
+        self._block_of[frame] = block
+        table.frames[block] = frame
+        self.policy.load(frame, table.key(block), scan=scan)
+        self.counters.bytes += len(data)
+
+    def _insert_oversized(self, table: CachedTable, block: int, data: memoryview) -> None:
+        limit = self.capacity_bytes // _OVERSIZED_SHARE
+        key = table.reader, block
+        if len(data) > limit or key in self.oversized:
+            return
+        while self._oversized_bytes + len(data) > limit:
+            self._forget_oversized(next(iter(self.oversized)))
+            self.counters.evictions += 1
+        self.oversized[key] = table, np.frombuffer(bytearray(data), np.uint8)
+        self._oversized_bytes += len(data)
+        self.counters.bytes += len(data)
+
+    def _forget_oversized(self, key: tuple[int, int]) -> None:
+        _, data = self.oversized.pop(key)
+        self._oversized_bytes -= len(data)
+        self.counters.bytes -= len(data)
+
+
+class CachedTable:
+    """What a cache holds of one open table."""
+
+    __slots__ = (
+        "attached",
+        "cache",
+        "frame_of",
+        "frames",
+        "lengths",
+        "offsets",
+        "reader",
+        "sst_id",
+    )
+
+    def __init__(
+        self,
+        cache: BlockCache,
+        reader: int,
+        sst_id: int,
+        offsets: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int64],
+    ) -> None:
+        self.cache = cache
+        self.reader = reader
+        self.sst_id = sst_id
+        self.offsets = offsets
+        self.lengths = lengths
+        self.frames = array("i", [-1]) * len(offsets)
+        """Where each block is, -1 for one that is not in a frame. Read it with the cache's lock."""
+        self.frame_of: npt.NDArray[np.int32] = np.frombuffer(self.frames, np.int32)
+        self.attached = True
+
+    def key(self, block: int) -> tuple[int, int]:
+        """What the policy knows the block as."""
+        return self.reader, block
+
+    def missed(self, block: int) -> npt.NDArray[np.uint8] | None:
+        """A look-up did not find its block in a frame: it may be beside them."""
+        cache = self.cache
+        with cache.lock:
+            held = cache.oversized.get((self.reader, block))
+            if held is None:
+                cache.counters.misses += 1
+                return None
+            cache.counters.hits += 1
+            cache.oversized.move_to_end((self.reader, block))
+        return held[1]
+
+    def insert(self, block: int, data: memoryview, *, scan: bool = False) -> None:
+        """Keep a copy of a block that was checked. `scan`: it will hardly be used again."""
+        with self.cache.lock:
+            self.cache._insert(self, block, data, scan)
+
+    def insert_many(
+        self, blocks: Sequence[int], views: Sequence[memoryview], *, scan: bool = False
+    ) -> None:
+        """Keep copies of blocks that were checked."""
+        with self.cache.lock:
+            for block, data in zip(blocks, views, strict=True):
+                self.cache._insert(self, block, data, scan)
+
+    def pin(self, blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        """The frame of each block, -1 for what is not in one; those stay until `unpin`.
+
+        Counts hits and misses.
+        """
+        cache = self.cache
+        with cache.lock:
+            frames = self.frame_of[blocks]
+            pins, refs, touch = cache.pins, cache.refs, cache.touch
+            held = frames[frames >= 0].tolist()
+            for frame in held:
+                pins[frame] += 1
+                refs[frame] = 1
+                if touch is not None:
+                    touch(frame)
+            cache.counters.hits += len(held)
+            cache.counters.misses += len(frames) - len(held)
+        return frames
+
+    def unpin(self, frames: npt.NDArray[np.int32]) -> None:
+        """Give the frames from `pin` back."""
+        with self.cache.lock:
+            self.cache._unpin(frames[frames >= 0].tolist())
+
+    def oversized(self, blocks: Sequence[int]) -> list[tuple[int, npt.NDArray[np.uint8]]]:
+        """Which of `blocks`, by position, are kept beside the frames, with their bytes.
+
+        Counts hits, of what `pin` counted as misses.
+        """
+        cache, found = self.cache, []
+        with cache.lock:
+            for position, block in enumerate(blocks):
+                held = cache.oversized.get((self.reader, block))
+                if held is not None:
+                    cache.oversized.move_to_end((self.reader, block))
+                    found.append((position, held[1]))
+            cache.counters.hits += len(found)
+            cache.counters.misses -= len(found)
+        return found
+
+    def detach(self) -> None:
+        """Forget all blocks of this table, and take no more."""
+        with self.cache.lock:
+            self.cache._detach(self)
+
+
+def _map_memory(size: int) -> mmap.mmap:
+    try:
+        memory = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(f"No {size:,} bytes of memory for the blocks: {error}") from None
+    return memory

@@ -1,0 +1,353 @@
+"""Read a table: one key with at most one block read, many in kernels, all of it in order."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from meridian.checks import checked_int
+from meridian.database.lsm import _read_kernels as kernels
+from meridian.database.lsm.block_reader import BlockReader, TableFile, TableIndex
+from meridian.database.lsm.bloom import BloomFilter
+from meridian.database.lsm.cache import BlockCache
+from meridian.database.lsm.columns import Columns
+from meridian.database.lsm.errors import CorruptTable, EngineClosed
+from meridian.database.lsm.table_batch import Probe, get_rows, get_values
+from meridian.database.lsm.table_format import (
+    FOOTER_SIZE,
+    BlockInfo,
+    Footer,
+    table_number,
+    unpack_props,
+    unsealed,
+)
+from meridian.database.lsm.table_scan import decode, scan, trimmed, verify
+from meridian.database.lsm.types import (
+    MISSING,
+    TOMBSTONE,
+    Buffer,
+    Found,
+    Value,
+    checked_key,
+)
+from meridian.fs import FileSystem, OsFileSystem
+
+__all__ = ["DELETED", "FOUND", "OTHER", "PENDING", "Probe", "ReadCounters", "SSTable"]
+
+PENDING = kernels.PENDING
+"""The table knows nothing of the key: ask an older one."""
+FOUND = kernels.FOUND
+DELETED = kernels.DELETED
+OTHER = kernels.OTHER
+"""There is a value, of another width than was asked for."""
+
+
+@dataclass(slots=True)
+class ReadCounters:
+    """What became of look-ups of single keys. Tables may share one."""
+
+    range_skipped: int = 0
+    """Keys below or above all of a table, or between two of its blocks."""
+    bloom_checked: int = 0
+    bloom_skipped: int = 0
+    bloom_false_positives: int = 0
+    """Keys that the filter let pass, and that were not there."""
+
+
+class SSTable:
+    """An open table. Index and filter are in memory; a look-up reads one block at most.
+
+    Every part is checked when it is loaded: what is not as it was written raises `CorruptTable`,
+    when the table is opened (footer, index, filter, props) or when a key of a bad block is asked
+    for. Any number of threads may read. A table whose file is removed stays readable until `close`;
+    after that, or in a scan that runs meanwhile, the next read raises `EngineClosed`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        cache: BlockCache | None = None,
+        *,
+        filter_key: Callable[[bytes], bytes] | None = None,
+        counters: ReadCounters | None = None,
+        fs: FileSystem | None = None,
+    ) -> None:
+        """Open the table at `path`; its blocks go through `cache`, if there is one.
+
+        `filter_key` is the one that the table was built with. Raises `FileNotFoundError`,
+        `CorruptTable` for what is no whole table, `OSError` as the file layer does.
+        """
+        self.path = os.fspath(path)
+        self.counters = ReadCounters() if counters is None else counters
+        self._filter_key = filter_key
+        system: FileSystem = OsFileSystem() if fs is None else fs
+        file = system.open_random(self.path, readonly=True)
+        self._file = TableFile(file, self.path)
+        try:
+            self._open(file.size())
+        except BaseException:
+            self._file.close()
+            raise
+        cached = None
+        if cache is not None:
+            cached = cache.attach(self.meta.sst_id, self.index.offsets, self.index.lengths)
+        self._reader = BlockReader(self._file, self.index, cached)
+        self._cached = cached
+        self._first_keys, self._last_keys = self.index.first_keys, self.index.last_keys
+        self._min_key, self._max_key = self.meta.min_key, self.meta.max_key
+        # What a look-up needs, one attribute away.
+        self._keys, self._places = self.index.keys, self.index.packed_places(cache)
+
+    def _open(self, size: int) -> None:
+        path = self.path
+        if size < FOOTER_SIZE:
+            raise CorruptTable(path, "footer", f"{size} bytes are no table")
+        tail = memoryview(bytearray(FOOTER_SIZE))
+        self._file.read(tail, size - FOOTER_SIZE, "footer")
+        footer = Footer.unpack(bytes(tail), path, size)
+        data = memoryview(bytearray(size - FOOTER_SIZE - footer.filter.offset))
+        self._file.read(data, footer.filter.offset, "filter")
+        begin = footer.filter.offset
+
+        def part(name: str) -> memoryview:
+            place = getattr(footer, name)
+            return unsealed(data[place.offset - begin : place.end - begin], path, name)
+
+        self.meta = unpack_props(part("props"), path)
+        """What the props say; `level` as it was when the table was written."""
+        self.index = TableIndex(np.frombuffer(part("index"), np.uint8), path, begin)
+        try:
+            self.filter = BloomFilter.from_bytes(part("filter"))
+        except ValueError as error:
+            raise CorruptTable(path, "filter", str(error)) from None
+        meta, index = self.meta, self.index
+        number = table_number(path)
+        if meta.size_bytes != size:
+            raise CorruptTable(path, "props", f"it was written with {meta.size_bytes:,} bytes")
+        if (meta.min_key, meta.max_key) != (index.first_keys[0], index.last_keys[-1]):
+            raise CorruptTable(path, "props", "its keys are not those of the index")
+        if number is not None and number != meta.sst_id:
+            raise CorruptTable(path, "props", f"the file is table {meta.sst_id} under another name")
+        if not (self.may_contain(meta.min_key) and self.may_contain(meta.max_key)):
+            raise CorruptTable(
+                path, "filter", "it does not know the table's own keys: is filter_key another one?"
+            )
+
+    def __repr__(self) -> str:
+        return f"<SSTable {self.path}: {self.meta.entries:,} entries>"
+
+    def __len__(self) -> int:
+        """Entries, tombstones included."""
+        return self.meta.entries
+
+    @property
+    def blocks(self) -> list[BlockInfo]:
+        """What the index says of each block."""
+        index = self.index
+        return [
+            BlockInfo(*info)
+            for info in zip(
+                index.first_keys,
+                index.last_keys,
+                index.offsets.tolist(),
+                index.lengths.tolist(),
+                strict=True,
+            )
+        ]
+
+    @property
+    def block_reads(self) -> int:
+        """Blocks that were read from the file so far."""
+        return self._reader.blocks_read
+
+    def read_block(self, number: int) -> bytes:
+        """The bytes of a block, as `Block.decode` takes them; `blocks` says what there is."""
+        number = checked_int("the number of a block", number, most=len(self.index) - 1)
+        self._check_open()
+        with self._reader.loaded(np.array([number]), fill=False, cached=False) as loaded:
+            return loaded.buffer.tobytes()
+
+    def may_contain(self, key: bytes) -> bool:
+        """What the filter says of a key; False is certain."""
+        key_of = self._filter_key
+        return self.filter.may_contain(key if key_of is None else key_of(key))
+
+    def get(self, key: Buffer) -> Found:
+        """What the table holds under `key`: a value, `TOMBSTONE`, or `MISSING`.
+
+        Raises `TypeError` and `ValueError` for what is no key, `CorruptTable`, `EngineClosed`.
+        """
+        key = checked_key(key)
+        counters = self.counters
+        if not self._min_key <= key <= self._max_key:
+            self._check_open()
+            counters.range_skipped += 1
+            return MISSING
+        counters.bloom_checked += 1
+        if not self.may_contain(key):
+            self._check_open()
+            counters.bloom_skipped += 1
+            return MISSING
+        found = self.find(key)
+        if found is MISSING:
+            counters.bloom_false_positives += 1
+        return found
+
+    def find(self, key: bytes) -> Found:
+        """`get` for who asked range and filter already. Counts nothing but blocks."""
+        if self._file.closed:
+            raise EngineClosed(f"Table {self.path}")
+        cached = self._cached
+        if cached is None:
+            block = bisect_left(self._last_keys, key)
+            if block == len(self._last_keys) or key < self._first_keys[block]:
+                return MISSING
+        else:
+            cache = cached.cache
+            counters, lock = cache.counters, cache.lock
+            lock.acquire()  # `with` costs twice as much
+            try:
+                place = kernels.find_cached(
+                    cache.arena, cached.frame_of, self._places, self._keys, key
+                )
+                if place >= 0:
+                    counters.hits += 1
+                    begin = place >> 17
+                    frame = begin // cache.block_size
+                    cache.refs[frame] = 1
+                    if cache.touch is not None:
+                        cache.touch(frame)
+                    if place & 1:
+                        return TOMBSTONE
+                    return cache.memory[begin : begin + (place >> 1 & 0xFFFF)]
+                if place == -1:
+                    return MISSING
+                block = -2 - place >> 1
+                if place & 1:
+                    counters.hits += 1
+                    cache.refs[cached.frames[block]] = 1
+                    return MISSING
+            finally:
+                lock.release()
+        data = self._reader.one(block)
+        place = kernels.find_key(data, 0, len(data), key)
+        if place < 0:
+            return MISSING
+        if place & 1:
+            return TOMBSTONE
+        begin = place >> 17
+        return data[begin : begin + (place >> 1 & 0xFFFF)].tobytes()
+
+    def seek(self, key: Buffer) -> tuple[bytes, Value] | None:
+        """The first entry of the table that is not below `key`, tombstones too; None after all.
+
+        Reads one block at most. Raises as `get`.
+        """
+        key = checked_key(key)
+        self._check_open()
+        block = bisect_left(self._last_keys, key)
+        if block == len(self._last_keys):
+            return None
+        with self._reader.loaded(np.array([block]), fill=True) as loaded:
+            return loaded.first_entry(block, key)
+
+    def get_rows(
+        self,
+        probe: Probe,
+        todo: npt.NDArray[np.int64],
+        out: npt.NDArray[np.uint8],
+        status: npt.NDArray[np.uint8],
+    ) -> None:
+        """Look up the keys ``todo`` of `probe`, for values of one width.
+
+        Those found are copied to the same rows of `out`, uint8 (n, width); `status`, uint8[n],
+        becomes `FOUND`, `DELETED` or `OTHER` there, and stays as it is where the table knows
+        nothing. Each block is loaded once, neighbours in one read, and kept in the cache. Raises
+        as `get`; `out` and `status` may be filled in part then.
+        """
+        self._check_open()
+        get_rows(self._reader, probe, self._admitted(probe, todo), out, status)
+
+    def get_values(
+        self,
+        probe: Probe,
+        todo: npt.NDArray[np.int64],
+        out: list[Found],
+    ) -> None:
+        """The same for values of any length: ``out[i]`` becomes what `get` would answer, and stays
+        as it is where the table knows nothing."""
+        self._check_open()
+        get_values(self._reader, probe, self._admitted(probe, todo), out)
+
+    def iter(
+        self,
+        lo: Buffer | None = None,
+        hi: Buffer | None = None,
+        *,
+        fill_cache: bool = False,
+    ) -> Iterator[tuple[bytes, Value]]:
+        """The entries from `lo` to `hi`, both included, tombstones too; None: from or to the end.
+
+        Blocks are read as the scan comes to them, ever more at once. Raises as `get`, for wrong
+        bounds at once, for bad blocks when it comes to them.
+        """
+        first, behind, low, high = self._range(lo, hi)
+        return scan(self._reader, first, behind, low, high, fill=fill_cache)
+
+    def columns(self, lo: Buffer | None = None, hi: Buffer | None = None) -> Columns:
+        """The entries from `lo` to `hi`, both included, as columns. Reads past the cache."""
+        first, behind, low, high = self._range(lo, hi)
+        return trimmed(decode(self._reader, first, behind, cached=False), low, high)
+
+    def verify(self) -> None:
+        """Read the whole file again and compare its parts. Raises `CorruptTable`."""
+        self._check_open()
+        verify(self._reader, self.meta, self.filter, self._filter_key)
+
+    def close(self) -> None:
+        """Close the file, once no thread reads it, and leave the cache. Twice: nothing."""
+        if self._cached is not None:
+            self._cached.detach()
+        self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def _range(
+        self, lo: Buffer | None, hi: Buffer | None
+    ) -> tuple[int, int, bytes | None, bytes | None]:
+        """The blocks that a range of keys may touch, and its ends; no end where it is beyond."""
+        low = None if lo is None else checked_key(lo)
+        high = None if hi is None else checked_key(hi)
+        self._check_open()
+        first = 0 if low is None else bisect_left(self._last_keys, low)
+        behind = len(self.index) if high is None else bisect_right(self._first_keys, high)
+        return first, max(first, behind), low, high
+
+    def _admitted(self, probe: Probe, todo: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Those of `todo` that the filter lets pass."""
+        if probe.hashes is None or not len(todo):
+            return todo
+        return todo[self.filter.may_contain_hashes(probe.hashes[todo])]
+
+    def _check_open(self) -> None:
+        if self._file.closed:
+            raise EngineClosed(f"Table {self.path}")
+
+    def __enter__(self) -> SSTable:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
