@@ -132,8 +132,8 @@ class AsyncMutex(Uncopyable, Generic[T]):
         async with mutex.lock() as guard:
             guard.value = await refresh(guard.value)
 
-    The lock is handed to the next in line and never free while somebody waits, so nobody
-    overtakes. A cancelled waiter leaves the line; one that is cancelled after it was handed the
+    The lock is handed to the next in the queue and never free while somebody waits, so nobody
+    overtakes. A cancelled waiter leaves the queue; one that is cancelled after it was handed the
     lock meets that at its next await, in the block, and releases. Nothing poisons: cancelling a
     block is no mistake of it; keep the value whole across your awaits.
 
@@ -171,7 +171,7 @@ class AsyncMutex(Uncopyable, Generic[T]):
         self._post: Callable[[Callable[[], object]], object] | None = None
 
     def lock(self) -> _Lock[T]:
-        """Wait in line and hold the mutex: ``async with mutex.lock() as guard``."""
+        """Wait in the queue and hold the mutex: ``async with mutex.lock() as guard``."""
         return _Lock(self)
 
     def try_lock(self) -> AsyncGuard[T] | None:
@@ -257,7 +257,7 @@ class AsyncMutex(Uncopyable, Generic[T]):
             self._post(self._hand_on)
 
     def _hand_on(self) -> None:
-        """Give the free lock to the first in line who is not being cancelled."""
+        """Give the free lock to the first in the queue who is not being cancelled."""
         while self._waiters and not self._locked:
             self._locked = self._waiters.popleft().wake()
 

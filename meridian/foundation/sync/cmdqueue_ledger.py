@@ -20,10 +20,10 @@ _SAFE_MODE = CommandKind.SAFE_MODE.value
 
 
 class Ledger(Buckets):
-    """Every method is called with the queue's lock held, and leaves the books in order.
+    """Every method is called with the queue's lock held, and leaves counters and queues consistent.
 
     What goes wrong inside of one is of two kinds. An `Exception` is a fault: the ledger is closed
-    as broken. Anything else, an interrupt, may strike between any two calls: what was not counted
+    as broken. Anything else, an interrupt, may come between any two calls: what was not counted
     yet is undone, what was counted is finished, and the interrupt goes on. Hence the order in each
     method: first the FIFOs, then the counter, which settles it, then the waking.
     """

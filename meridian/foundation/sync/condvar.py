@@ -37,8 +37,8 @@ class Condvar(Uncopyable, Generic[T]):
                 item = guard.value.pop()
 
     Whoever changes the value calls `notify_one` or `notify_all`; holding the mutex for that is
-    allowed and not required, as long as it is held for the change itself. The wait stands in a
-    line of its own before it lets the mutex go, so no notification falls between.
+    allowed and not required, as long as it is held for the change itself. The wait joins a
+    queue of its own before it lets the mutex go, so no notification falls between.
     """
 
     __slots__ = ("__weakref__", "_latch", "_mutex", "_waiters")
@@ -140,7 +140,7 @@ class Condvar(Uncopyable, Generic[T]):
             raise
 
     def _leave(self, gate: LockLike) -> bool:
-        """Leave the line; False for who was notified and so stands in it no more."""
+        """Leave the queue; False for who was notified and so is in it no more."""
         if gate not in self._waiters:
             return False
         self._waiters.remove(gate)

@@ -1,4 +1,4 @@
-"""Who is in an `RwLock`, who stands in line, and who is let in next."""
+"""Who is in an `RwLock`, who waits in its queues, and who is admitted next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Admission"]
 
 
 class _Waiter:
-    """A thread in the line. Its gate is locked until somebody lets it in."""
+    """A thread in a queue. Its gate is locked until somebody admits it."""
 
     __slots__ = ("admitted", "gate", "thread", "ticket")
 
@@ -31,10 +31,10 @@ class _Waiter:
 
 
 class Admission(Uncopyable):
-    """The lock without its value: two lines, and a hand-over to whoever is let in.
+    """The lock without its value: two queues, and a hand-over to whoever is admitted.
 
     All of it changes under one latch, with which nobody sleeps; a thread sleeps at its own gate.
-    Invariants when the latch is free: a writer is alone; who waits could not be let in.
+    Invariants when the latch is free: a writer is alone; who waits could not be admitted.
 
     The handler of a signal may raise after any call, at the start of a function, and at a jump
     back, but not between other statements, nor between the head of a `with` on the latch and its
@@ -71,7 +71,7 @@ class Admission(Uncopyable):
     def _enter(
         self, guard: ReadGuard[Any], thread: ThreadLocks, writes: bool, limit: float
     ) -> bool:
-        """Be let in, at once or by whoever makes room; whether that was within the limit."""
+        """Be admitted, at once or by whoever makes room; whether that was within the limit."""
         waiter = None
         try:
             with self._latch:
@@ -88,18 +88,18 @@ class Admission(Uncopyable):
                 elif limit != 0:
                     self._tickets += 1
                     waiter = _Waiter(self._make_lock(), thread, self._tickets)
-                    self._line(writes).append(waiter)
+                    self._queue(writes).append(waiter)
             if waiter is not None:
                 self._sleep(waiter, limit)
-                self._leave_line(waiter, guard, writes)
+                self._leave_queue(waiter, guard, writes)
         except BaseException:  # refused, or a signal
             if waiter is not None:
-                self._leave_line(waiter, guard, writes)
+                self._leave_queue(waiter, guard, writes)
             guard.release()
             raise
         finally:
             if self._lost:
-                self._settle()
+                self._release_lost()
         return guard._held
 
     def _refuse_reentry(self, thread: ThreadLocks, writes: bool) -> None:
@@ -113,7 +113,7 @@ class Admission(Uncopyable):
                     self._label, "this thread reads it already, and a writer waits for that to end"
                 )
 
-    def _line(self, writes: bool) -> deque[_Waiter]:
+    def _queue(self, writes: bool) -> deque[_Waiter]:
         return self._waiting_writers if writes else self._waiting_readers
 
     def _sleep(self, waiter: _Waiter, limit: float) -> None:
@@ -123,15 +123,15 @@ class Admission(Uncopyable):
             with order.waiting(self.name or self._label):
                 waiter.gate.acquire(True, limit)
 
-    def _leave_line(self, waiter: _Waiter, guard: ReadGuard[Any], writes: bool) -> None:
+    def _leave_queue(self, waiter: _Waiter, guard: ReadGuard[Any], writes: bool) -> None:
         """With the lock, or without it: then a writer may have been all that readers waited for."""
         with self._latch:
             if waiter.admitted:
                 guard._held = True
                 return
-            line = self._line(writes)
-            if waiter in line:
-                line.remove(waiter)
+            queue = self._queue(writes)
+            if waiter in queue:
+                queue.remove(waiter)
             try:
                 self._admit()
             except BaseException:
@@ -139,7 +139,7 @@ class Admission(Uncopyable):
                 raise
 
     def _admit(self) -> None:
-        """Let in whom there is room for now, in the order of the lines. With the latch."""
+        """Admit whom there is room for now, in the order of the queues. With the latch."""
         while self._writer is None:
             readers, writers = self._waiting_readers, self._waiting_writers
             if writers and not (
@@ -183,7 +183,7 @@ class Admission(Uncopyable):
                         self._admit()
                         raise
         if self._lost:
-            self._settle()
+            self._release_lost()
 
     def _end_lost(self, thread: ThreadLocks, writes: bool) -> None:
         """For finalisers, which may run in a thread that has the latch, and so cannot wait for it.
@@ -191,9 +191,9 @@ class Admission(Uncopyable):
         Whoever has the latch looks here after giving it back.
         """
         self._lost.append((thread, writes))
-        self._settle()
+        self._release_lost()
 
-    def _settle(self) -> None:
+    def _release_lost(self) -> None:
         while self._lost:
             for acquired in map(self._latch.acquire, (False,)):  # a loop, as in `Mutex.lock`
                 if not acquired:

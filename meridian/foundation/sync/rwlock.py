@@ -1,6 +1,6 @@
 """Many readers or one writer, and neither kind waits for ever.
 
-Who has to wait stands in a line and is let in by whoever makes room, directly: a thread that comes
+Who has to wait joins a queue and is admitted by whoever makes room, directly: a thread that comes
 later cannot slip in between. Reference: Bos, *Rust Atomics and Locks*, ch. 9 (writer starvation).
 """
 
@@ -83,7 +83,7 @@ class RwLock(Admission, Generic[T]):
         super().__init__(name, prefer, primitives)
         self.rank = rank
         self._value = value
-        self._flaw: str | None = None  # whoever is let in is refused for this
+        self._flaw: str | None = None  # whoever is admitted is refused for this
         self._consumed = False
 
     def read(self, timeout: float | None = None) -> ReadGuard[T]:
@@ -110,7 +110,7 @@ class RwLock(Admission, Generic[T]):
                         self._readers[thread] = 1
                         guard._held = True
                 if self._lost:
-                    self._settle()
+                    self._release_lost()
             except BaseException:  # a signal
                 guard.release()
                 raise

@@ -102,7 +102,7 @@ class Scope:
     So what they use need only live as long as the block. Of the calls that failed and were not
     joined by hand, leaving raises the one, or all in an `ExceptionGroup`, the block's own first.
     An interrupt is raised only when all threads have ended, too: nothing can stop a thread. Only
-    one that strikes before the first step of `__exit__` is raised at once; then the threads go on.
+    one that comes before the first step of `__exit__` is raised at once; then the threads go on.
     """
 
     def __init__(self, max_threads: int | None = None) -> None:

@@ -90,7 +90,7 @@ class _Waiting:
 class Condition:
     """`threading.Condition` under the schedule: oldest waiter first, no spurious wake-ups.
 
-    As there, a notification may be spent on a waiter whose timeout has struck but who has not run
+    As there, a notification may be spent on a waiter whose timeout has expired but who has not run
     yet. Without a lock it makes a plain one, where `threading` makes a re-entrant one.
     """
 

@@ -62,7 +62,7 @@ class Step:
         thread: name of the thread.
         operation: ``acquire``, ``release``, ``wait``, ``woken``, ``notify``, ``start``, ``join``,
             ``clock``, ``begin``, ``end``; ``woken timed out`` and the like when the timeout
-            struck; ``stuck: acquire`` for what a thread still wanted when the run ended.
+            expired; ``stuck: acquire`` for what a thread still wanted when the run ended.
         target: what it was done to, as ``lock `ready``` or ``thread `t1```; empty for none.
         place: ``file.py:line in function`` of the code that asked for it.
         clock_ns: the virtual clock.
@@ -87,7 +87,7 @@ class Trace:
         threads: names of the threads, in the order in which they were made; the first is the
             scenario itself.
         schedule: which thread went on at each point where there was a choice, by its index in
-            `threads`; ``~index`` let the timeout of that thread strike.
+            `threads`; ``~index`` let the timeout of that thread expire.
     """
 
     steps: tuple[Step, ...]

@@ -100,7 +100,7 @@ class Run:
     ) -> Task:
         """Let the schedule decide who goes on; return when it is the caller and `gate` is open.
 
-        Or when the timeout struck: then ``task.expired`` is true.
+        Or when the timeout expired: then ``task.expired`` is true.
         """
         me = self.here()
         if self.over:

@@ -238,7 +238,7 @@ class _Search:
         return run
 
     def _keep(self, run: Run) -> None:
-        """Run a failure of a new sort again, with its steps noted."""
+        """Run a failure of a new sort again, with its steps recorded."""
         assert run.failure is not None
         kind, message, _ = run.failure
         if (kind, message) in self.failures:
