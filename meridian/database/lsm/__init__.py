@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meridian.database.lsm.sstable_builder import *  # noqa: F403
     from meridian.database.lsm.stats import LsmStats as LsmStats
     from meridian.database.lsm.tiered import *  # noqa: F403
+    from meridian.database.lsm.memtable import *  # noqa: F403
     from meridian.database.lsm.types import *  # noqa: F403
     from meridian.database.lsm.version import *  # noqa: F403
 
@@ -57,6 +58,7 @@ _EXPORTS = {
     "tiered": ("Tiered",),
     "fifo": ("Fifo",),
     "version": ("SstMeta", "Version", "VersionEdit", "table_name"),
+    "memtable": ("MemTable",),
     "errors": (
         "CorruptTable",
         "EngineClosed",

@@ -1,0 +1,139 @@
+"""Keys put in order without comparing two of them, compiled.
+
+Keys are one array and where each begins, and lie inside the array: `inside` says whether they do.
+Each kernel has a plain-Python twin, its ``py_func``, which tests compare with it.
+"""
+
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from meridian.database.storage._kernels import _copy as copy_bytes
+from meridian.database.storage._kernels import read_only
+
+__all__ = ["copy_bytes", "gather", "inside", "key_order", "read_only", "warmup"]
+
+U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+Int = Any  # int in Python, int64 when compiled
+
+_BYTE = np.uint64(255)
+_WINDOW = 7  # bytes looked at in one round; the eighth says how many of them there are
+
+
+@njit(cache=True, nogil=True)
+def inside(starts: I64, size: Int) -> bool:
+    """Whether strings that begin at `starts` lie inside an array of `size` bytes."""
+    last = np.int64(0)
+    for start in starts:
+        if start < last:
+            return False
+        last = start
+    return len(starts) > 0 and last <= size
+
+
+@njit(cache=True, nogil=True)
+def _windows(data: U8, starts: I64, rows: I64, depth: Int, words: U64) -> None:
+    """The 7 bytes of each key of `rows` from `depth` on, and how many it has there, as a number.
+
+    Keys that are alike before `depth` are in the order of these numbers where they differ.
+    """
+    for i in range(len(rows)):
+        start = starts[rows[i]] + depth
+        count = max(0, min(_WINDOW, starts[rows[i] + 1] - start))
+        word = np.uint64(count)
+        for k in range(count):
+            word |= np.uint64(data[np.uint64(start + k)]) << np.uint64(56 - 8 * k)
+        words[i] = word
+
+
+@njit(cache=True, nogil=True)
+def _by_bytes(words: U64, order: I64) -> I64:
+    """Sort `order` by its `words`, stably, a byte at a time from the lowest (radix sort).
+
+    A byte that all words share costs nothing. May change and return either array.
+    """
+    differ = np.uint64(0)
+    for row in order:
+        differ |= words[row] ^ words[order[0]]
+    if not differ:
+        return order
+    spare, counts = np.empty_like(order), np.empty(256, np.int64)
+    for shift in range(0, 64, 8):
+        bits = np.uint64(shift)
+        if not differ >> bits & _BYTE:
+            continue
+        counts[:] = 0
+        for word in words:
+            counts[word >> bits & _BYTE] += 1
+        at = 0
+        for byte in range(256):
+            counts[byte], at = at, at + counts[byte]
+        for row in order:
+            byte = words[row] >> bits & _BYTE
+            spare[counts[byte]] = row
+            counts[byte] += 1
+        order, spare = spare, order
+    return order
+
+
+@njit(cache=True, nogil=True)
+def key_order(data: U8, starts: I64) -> I64:
+    """The keys' numbers in the order of the keys; of two that are equal, the first comes first.
+
+    Seven bytes of all, then the next seven of those that were alike, and so on: it reads of each
+    key what tells it from the others, once.
+    """
+    order = np.arange(len(starts) - 1)
+    rows, places, runs = order.copy(), order.copy(), np.zeros(len(order), np.uint64)
+    depth = 0
+    while len(rows) > 1:
+        words, alike = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint64)
+        _windows(data, starts, rows, depth, words)
+        by = _by_bytes(words, np.arange(len(rows)))
+        by = _by_bytes(runs, by)  # back into the runs of alike keys in which they came
+        left, first = 0, 0
+        for k in range(len(by)):
+            order[places[k]] = rows[by[k]]
+        for k in range(1, len(by) + 1):
+            a, b = by[first], by[min(k, len(by) - 1)]
+            if k < len(by) and words[b] == words[a] and runs[b] == runs[a]:
+                continue
+            if k - first > 1 and words[a] & _BYTE == np.uint64(_WINDOW):
+                for j in range(first, k):
+                    places[left], alike[left] = places[j], first
+                    left += 1
+            first = k
+        places, runs = places[:left], alike[:left]
+        rows = order[places]
+        depth += _WINDOW
+    return order
+
+
+@njit(cache=True, nogil=True)
+def gather(data: U8, starts: I64, order: I64, out: U8, out_starts: I64) -> None:
+    """Copy the strings of `order` one after the other, and say in `out_starts` where each begins.
+
+    ``out_starts[0]`` is where the first goes.
+    """
+    at = out_starts[0]
+    for i in range(len(order)):
+        start = starts[order[i]]
+        length = starts[order[i] + 1] - start
+        copy_bytes(out, at, data, start, length)
+        at += length
+        out_starts[i + 1] = at
+
+
+def warmup() -> None:
+    """Compile every kernel for the types it is called with, or load it from the cache."""
+    data, starts = read_only(np.zeros(8, np.uint8)), read_only(np.array([0, 1, 8], np.int64))
+    inside(starts, 8)
+    gather(data, starts, key_order(data, starts), data.copy(), starts.copy())
