@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("module", help="key of the module")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run and agree?")
-    parser.add_argument("--rows", default="", help="only these rows, separated by commas")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="only these rows")
     parser.add_argument("--out", type=Path, default=_HERE / "results", help="where results go")
     parser.add_argument("--dir", type=Path, help="where stores are created (default: temporary)")
     options = parser.parse_args(argv)
@@ -47,8 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(modules)}"
         parser.error(f"no benchmark {options.module!r}; {hint}")
     module = import_module(modules[options.module])
-    rows = tuple(row.strip() for row in options.rows.split(",") if row.strip())
-    for row in rows:
+    for row in options.rows:
         if row not in module.ALL_ROWS:
             parser.error(f"no row {row!r}; there are: {', '.join(module.ALL_ROWS)}")
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -68,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             bar.update(task, completed=done, total=total, description=what)
 
         report: Report = module.main(
-            options.out, quick=options.quick, rows=rows, folder=options.dir, progress=show
+            options.out, quick=options.quick, rows=options.rows, folder=options.dir, progress=show
         )
     console.print(_table(options.module, report.results))
     for line in (*map(str, report.bounds), *_notes(report.results)):
