@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from meridian.database.btree._search_kernels import ABSENT, bytes_at, packed_rid, walk
+from meridian.database.btree._search_kernels import ABSENT, arena_words, bytes_at, packed_rid, walk
 from meridian.database.btree.tree_meta import (
     COUNT,
     DIRTY,
@@ -101,7 +101,7 @@ def _note(meta: I64, base: Int, added: Int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def put(words: U32, meta: I64, key: Int, rid: Int, replace: Int) -> Int:
+def put(meta: I64, key: Int, rid: Int, replace: Int) -> Int:
     """Give `key` the packed record id `rid`; if it has one, only if `replace`.
 
     Returns the id it had, `ABSENT` if it is new, `MORE` if its leaf is full or there is none, or
@@ -110,6 +110,7 @@ def put(words: U32, meta: I64, key: Int, rid: Int, replace: Int) -> Int:
     if meta[HEIGHT] == 0:
         meta[HITS] = 0
         return np.int64(MORE)
+    words = arena_words(meta)
     base = walk(words, meta, key)
     if base < 0:
         return base
@@ -131,7 +132,7 @@ def put(words: U32, meta: I64, key: Int, rid: Int, replace: Int) -> Int:
 
 
 @njit(cache=True, nogil=True)
-def take(words: U32, meta: I64, key: Int) -> Int:
+def take(meta: I64, key: Int) -> Int:
     """Remove `key`; return the packed record id it had, or `ABSENT`.
 
     `MORE` if its leaf would get too small; other numbers as `walk`.
@@ -139,6 +140,7 @@ def take(words: U32, meta: I64, key: Int) -> Int:
     if meta[HEIGHT] == 0:
         meta[HITS] = 0
         return np.int64(ABSENT)
+    words = arena_words(meta)
     base = walk(words, meta, key)
     if base < 0:
         return base
@@ -156,7 +158,6 @@ def take(words: U32, meta: I64, key: Int) -> Int:
 
 def warmup() -> None:
     """Compile every kernel for the types it is called with, or load it from the cache."""
-    words, meta = np.zeros(128, np.uint32), np.zeros(META_SIZE, np.int64)
-    put(words, meta, 0, 0, 1)  # of a tree without pages
-    put(words, meta, 0, 0, True)
-    take(words, meta, 0)
+    meta = np.zeros(META_SIZE, np.int64)
+    put(meta, 0, 0, True)  # to a tree without pages
+    take(meta, 0)

@@ -1,11 +1,11 @@
 # mypy: disallow-untyped-decorators=False
 """Searching in the pages where they lie, compiled.
 
-Kernels see the pool's arena as one ``uint32`` array and the tree as `TreeMeta.array`; callers hold
-the pool's latch, so that no page moves and no byte changes meanwhile. What a kernel cannot know
-from memory it answers with a number below -1: the page that has to be loaded, or the rule that a
-page breaks. Nothing read from a page is trusted: an index is used only after it was compared with
-the room in its page. Each kernel has a plain-Python twin, its ``py_func``.
+Kernels see the tree as `TreeMeta.array` and the pool's arena as one ``uint32`` array, whose address
+is in it; callers hold the pool's latch, so that no page moves and no byte changes meanwhile. What
+a kernel cannot know from memory it answers with a number below -1: the page that has to be loaded,
+or the rule that a page breaks. Nothing read from a page is trusted: an index is used only after it
+was compared with the room in its page. Each kernel has a plain-Python twin, its ``py_func``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from meridian.database.btree.tree_meta import (
+    ARENA,
     FRAMES,
     HEIGHT,
     HITS,
@@ -41,6 +42,7 @@ from meridian.database.btree.tree_meta import (
 
 __all__ = [
     "ABSENT",
+    "arena_words",
     "BAD_CHILD",
     "BAD_COUNT",
     "BAD_LEVEL",
@@ -48,12 +50,14 @@ __all__ = [
     "RULE",
     "bytes_at",
     "get",
+    "direct",
     "get_from",
     "packed_rid",
     "table_at",
     "upper_bound",
     "walk",
     "warmup",
+    "words_at",
 ]
 
 U8 = npt.NDArray[np.uint8]
@@ -76,12 +80,20 @@ _KEYS = 8  # words before the keys
 
 def table_at(address: Int, size: Int) -> I32:
     """The `size` int32 at `address`."""
-    return np.frombuffer((ctypes.c_int32 * int(size)).from_address(int(address)), np.int32)
+    there = (ctypes.c_int32 * int(size)).from_address(int(address))
+    return np.frombuffer(memoryview(there).cast("B"), np.int32)
 
 
 def bytes_at(address: Int, size: Int) -> U8:
     """The `size` bytes at `address`."""
-    return np.frombuffer((ctypes.c_uint8 * int(size)).from_address(int(address)), np.uint8)
+    there = (ctypes.c_uint8 * int(size)).from_address(int(address))
+    return np.frombuffer(memoryview(there).cast("B"), np.uint8)
+
+
+def words_at(address: Int, size: Int) -> U32:
+    """The `size` uint32 at `address`."""
+    there = (ctypes.c_uint32 * int(size)).from_address(int(address))
+    return np.frombuffer(memoryview(there).cast("B"), np.uint32)
 
 
 def _type_pointer(_context: Any, address: Any) -> Any:
@@ -102,6 +114,17 @@ def _table_compiled(address: Any, size: Any) -> Any:  # noqa: ARG001
 @overload(bytes_at, strict=False)
 def _bytes_compiled(address: Any, size: Any) -> Any:  # noqa: ARG001
     return lambda address, size: carray(_pointer(address), (size,), np.uint8)
+
+
+@overload(words_at, strict=False)
+def _words_compiled(address: Any, size: Any) -> Any:  # noqa: ARG001
+    return lambda address, size: carray(_pointer(address), (size,), np.uint32)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def arena_words(meta: I64) -> U32:
+    """The pool's arena."""
+    return words_at(meta[ARENA], meta[FRAMES] * meta[PAGE_WORDS])
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -147,9 +170,10 @@ def _enter(words: U32, meta: I64, table: I32, refs: U8, page_id: Int, level: Int
 
 
 @njit(cache=True, nogil=True)
-def get_from(words: U32, meta: I64, key: Int, page_id: Int, level: Int) -> Int:
+def get_from(meta: I64, key: Int, page_id: Int, level: Int) -> Int:
     """The packed record id of `key`, sought from node `page_id` of `level` down; `ABSENT`; or
     a number below for a page that is not in memory (its level is then noted) or not sound."""
+    words = arena_words(meta)
     table = table_at(meta[TABLE], meta[TABLE_SIZE])
     refs = bytes_at(meta[REFS], meta[FRAMES])
     room = meta[INTERNAL_CAP]
@@ -177,12 +201,12 @@ def get_from(words: U32, meta: I64, key: Int, page_id: Int, level: Int) -> Int:
 
 
 @njit(cache=True, nogil=True)
-def get(words: U32, meta: I64, key: Int) -> Int:
+def get(meta: I64, key: Int) -> Int:
     """`get_from` the root."""
     if meta[HEIGHT] == 0:
         meta[HITS] = 0
         return np.int64(ABSENT)
-    return get_from(words, meta, key, meta[ROOT], meta[HEIGHT] - 1)
+    return get_from(meta, key, meta[ROOT], meta[HEIGHT] - 1)
 
 
 @njit(cache=True, nogil=True)
@@ -221,12 +245,22 @@ def walk(words: U32, meta: I64, key: Int) -> Int:
         level -= 1
 
 
+def direct(kernel: Any) -> Any:
+    """The compiled function of a kernel that was called before, always with the same types.
+
+    Numba's dispatcher finds out the types of the arguments in every call, a fifth of what a
+    lookup takes. Without a compiler the kernel itself.
+    """
+    compiled = list(getattr(kernel, "overloads", {}).values())
+    return compiled[0].entry_point if len(compiled) == 1 else kernel
+
+
 def warmup() -> None:
     """Compile every kernel for the types it is called with, or load it from the cache."""
     words, meta = np.zeros(128, np.uint32), np.zeros(META_SIZE, np.int64)
     table, refs = np.zeros(1, np.int32), np.zeros(1, np.uint8)
     meta[PAGE_WORDS], meta[TABLE_SIZE], meta[FRAMES] = 128, 1, 1
-    meta[TABLE], meta[REFS] = table.ctypes.data, refs.ctypes.data
-    get(words, meta, 0)
-    get_from(words, meta, 0, 0, 0)
+    meta[TABLE], meta[REFS], meta[ARENA] = table.ctypes.data, refs.ctypes.data, words.ctypes.data
+    get(meta, 0)
+    get_from(meta, 0, 0, 0)
     walk(words, meta, 0)

@@ -16,7 +16,7 @@ from meridian.database.storage.errors import StorageClosed
 from meridian.database.storage.rid import RecordId
 
 if TYPE_CHECKING:
-    from meridian.database.btree.tree_core import TreeCore
+    from meridian.database.btree.point_access import PointAccess
     from meridian.database.storage.pinned_page import PinnedPage
 
 __all__ = ["change", "edge", "lookup", "raise_broken"]
@@ -29,7 +29,7 @@ _RULES = {
 }
 
 
-def lookup(tree: TreeCore, key: int) -> int:
+def lookup(tree: PointAccess, key: int) -> int:
     """The packed record id of `key`, or `ABSENT`, loading one level's page at a time.
 
     Each page is pinned while the kernel looks at it, so that each call comes at least one level
@@ -45,11 +45,11 @@ def lookup(tree: TreeCore, key: int) -> int:
             with pool.latch:
                 if tree._frames.page_table is not tree._seen:
                     tree._seen = tree._meta.look_at(pool)
-                found: int = search.get_from(tree._words, tree._array, key, page_id, level)
+                found: int = search.get_from(tree._array, key, page_id, level)
                 missed = numbers[MISS_LEVEL]
                 pool.stats.hits += level - 1 - missed
-                if tree._touch is not None:
-                    tree._touch_pages(SEEN, 1, range(missed + 1, level))
+                if tree._touch is not None and found >= search.ABSENT:
+                    tree._touch_pages(SEEN, 1)
         finally:
             page.unpin()
         if found >= search.ABSENT:
@@ -57,7 +57,7 @@ def lookup(tree: TreeCore, key: int) -> int:
         page_id, level = raise_broken(found), missed
 
 
-def change(tree: TreeCore, call: Callable[[], int], step: Callable[[], int | None]) -> int:
+def change(tree: PointAccess, call: Callable[[], int], step: Callable[[], int | None]) -> int:
     """Run `call`, a kernel's, until it has done its work; its result.
 
     `step` does something towards that when the kernel asks for `MORE`; what it returns, unless it
@@ -67,7 +67,8 @@ def change(tree: TreeCore, call: Callable[[], int], step: Callable[[], int | Non
     pinned: PinnedPage | None = None
     try:
         while True:
-            found = call()
+            with tree.pool.latch:
+                found = call()
             if found >= search.ABSENT:
                 return found
             if pinned is not None:
@@ -91,7 +92,7 @@ def raise_broken(found: int) -> int:
     return -found - 1
 
 
-def edge(tree: TreeCore, *, last: bool) -> tuple[int, RecordId] | None:
+def edge(tree: PointAccess, *, last: bool) -> tuple[int, RecordId] | None:
     """The lowest or the `last` key with its record id, ``None`` in an empty tree."""
     pool, numbers = tree.pool, tree._numbers
     with nullcontext() if tree.latch.held() else tree.latch.read():

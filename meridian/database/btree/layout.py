@@ -87,4 +87,8 @@ def as_packed(rid: RecordId) -> int:
     """
     if not isinstance(rid, RecordId):
         raise TypeError(f"Expected a RecordId, got {type(rid).__name__}")
-    return rid.pack()
+    page_id, slot = rid
+    whole = type(page_id) is int and type(slot) is int
+    if whole and 0 <= page_id <= 0xFFFF_FFFF and 0 <= slot <= 0xFFFF:
+        return page_id << 16 | slot
+    return rid.pack()  # raises, or converts NumPy's integers

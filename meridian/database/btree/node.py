@@ -116,9 +116,9 @@ class NodeView:
     @property
     def columns(self) -> tuple[npt.NDArray[Any], ...]:
         """Keys and what belongs to them, copied: the arguments of `fill`."""
-        mine = (self.keys, self.rid_pages, self.rid_slots) if self.is_leaf else ()
-        mine = mine or (self.keys, self.children)
-        return tuple(column.copy() for column in mine)
+        if self.is_leaf:
+            return self.keys.copy(), self.rid_pages.copy(), self.rid_slots.copy()
+        return self.keys.copy(), self.children.copy()
 
     def format(self, level: int, prev_leaf: int = 0, next_leaf: int = 0) -> None:
         """Make a freshly formatted page an empty node."""

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from meridian.database.btree.errors import DuplicateKey
 from meridian.database.btree.layout import MAX_KEY, as_key
-from meridian.database.btree.tree_core import TreeCore
+from meridian.database.btree.point_access import PointAccess
 from meridian.database.storage.rid import RecordId
 
 if TYPE_CHECKING:
@@ -22,10 +21,8 @@ __all__ = ["BPlusTree"]
 Keys = npt.NDArray[np.uint32]
 Rids = npt.NDArray[np.uint64]
 
-_make_rid = tuple.__new__  # the constructor of a NamedTuple checks what is known here
 
-
-class BPlusTree(TreeCore):
+class BPlusTree(PointAccess):
     """Find a record by its key in as many page reads as the tree has levels, and keys in order.
 
     Keys are whole numbers of 32 bits; each has one `RecordId`. All pages come from `pool`, whose
@@ -43,44 +40,6 @@ class BPlusTree(TreeCore):
 
     One object per root slot: two would not know of each other's changes.
     """
-
-    # -- one key --------------------------------------------------------------------------------
-
-    def get(self, key: SupportsIndex) -> RecordId | None:
-        """The record id of `key`, or ``None``.
-
-        Raises `KeyRange`, `StorageClosed`, and for pages it has to load what `BufferPool.fetch`
-        raises, or `TreeCorrupt`.
-        """
-        found = self._get(key)
-        return None if found < 0 else _make_rid(RecordId, (found >> 16, found & 0xFFFF))
-
-    def __contains__(self, key: SupportsIndex) -> bool:
-        return self._get(key) >= 0
-
-    def insert(self, key: SupportsIndex, rid: RecordId) -> None:
-        """Add `key`. Raises `DuplicateKey` if it is there, and what `upsert` raises."""
-        old = self._put(key, rid, False)
-        if old >= 0:
-            raise DuplicateKey(as_key(key), old >> 16, old & 0xFFFF)
-
-    def upsert(self, key: SupportsIndex, rid: RecordId) -> RecordId | None:
-        """Give `key` the record id `rid`; return the one that it had, or ``None``.
-
-        Raises `KeyRange`, `TypeError` or `ValueError` for what is no record id, `StorageClosed`,
-        `io.UnsupportedOperation` for a read-only file, `PoolExhausted`, `CorruptPage`, `OSError`:
-        the key is then as it was.
-        """
-        old = self._put(key, rid, True)
-        return None if old < 0 else _make_rid(RecordId, (old >> 16, old & 0xFFFF))
-
-    def delete(self, key: SupportsIndex) -> RecordId | None:
-        """Remove `key`; return its record id, or ``None`` if it is not there.
-
-        Raises what `upsert` raises, the key then being there as before.
-        """
-        old = self._take(key)
-        return None if old < 0 else _make_rid(RecordId, (old >> 16, old & 0xFFFF))
 
     def min(self) -> tuple[int, RecordId] | None:
         """The lowest key and its record id, ``None`` in an empty tree."""
