@@ -16,7 +16,7 @@ from meridian.foundation.sync import Condvar, Mutex, Primitives
 ROUNDS = 200
 
 PROGRAM = """
-import contextlib, signal, sys, threading, time, warnings
+import contextlib, signal, sys, threading, time, traceback, warnings
 from meridian.foundation.sync import (  # not all, which would load numba
     Command, CommandKind, CommandQueue, Condvar, Mutex, PoisonError, PopTimeout, QueueFull, RwLock,
     enable_lockdep, scope,
@@ -32,6 +32,7 @@ def ours(frame):
 
 def sweep(work, sound):
     "Strike wherever Python looks for signals: at each start of a function, after each call."
+    global passed
     spared = struck = -1
     while spared == struck:
         spared, struck = spared + 1, -1
@@ -47,8 +48,8 @@ def sweep(work, sound):
         try:
             sys.setprofile(strike)
             work()
-        except Interrupt:
-            pass
+        except Interrupt as error:
+            passed = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
         finally:
             sys.setprofile(None)
         sound()
@@ -187,11 +188,17 @@ assert queue.metrics.commands_pushed == queue.metrics.commands_dispatched
 SCOPE = """
 def work():
     global s
+    event = threading.Event()
     with scope({most}) as s:
-        for call in [s.spawn(int) for _ in range(3)]:
+        try:
+            calls = [s.spawn(event.wait) for _ in range(3)]
+        finally:
+            event.set()
+        for call in calls:
             call.join()
 def sound():
     if s._state == "open":  # struck before the first step of `__exit__`
+        assert "_join_all" not in passed
         s.__exit__(None, None, None)
     assert not s._latch.locked()
     assert not s._running and not s._pending and all(call.is_done for call in s._calls)
