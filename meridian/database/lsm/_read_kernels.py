@@ -24,20 +24,13 @@ __all__ = [
     "BAD_LENGTH",
     "BAD_OFFSETS",
     "BAD_ORDER",
-    "DELETED",
-    "FOUND",
-    "OTHER",
-    "PENDING",
     "check_blocks",
     "decode_blocks",
     "find_cached",
     "find_key",
-    "gather",
-    "get_rows",
-    "get_spans",
     "lower_bound",
     "parse_index",
-    "route_keys",
+    "u16",
 ]
 
 U8 = npt.NDArray[np.uint8]
@@ -56,15 +49,10 @@ BAD_ENTRY = 4
 BAD_ORDER = 5
 BAD_BOUNDS = 6  # it is not the block that the index means
 
-# What a table knows of a key.
-PENDING = 0  # nothing: ask an older one
-FOUND = 1
-DELETED = 2
-OTHER = 3  # a value of another width
-
 
 @njit(cache=True, nogil=True, inline="always")
-def _u16(data: Bytes, at: Int) -> Int:
+def u16(data: Bytes, at: Int) -> Int:
+    """The number in two bytes at `at`."""
     i = np.uint64(at)
     return np.int64(data[i]) | np.int64(data[i + np.uint64(1)]) << 8
 
@@ -77,25 +65,25 @@ def _check_block(
     if length < 14:
         return BAD_LENGTH
     end = start + length - 4
-    crc = _u16(data, end) | _u16(data, end + 2) << 16
+    crc = u16(data, end) | u16(data, end + 2) << 16
     if crc32(data, start, end, crcs) != crc:
         return BAD_CHECKSUM
-    count = _u16(data, end - 2)
+    count = u16(data, end - 2)
     table = end - 2 - 2 * count  # where the offsets begin, and the entries end
     if count == 0 or table < start:
         return BAD_OFFSETS
     at = start
     k0, k1 = 0, 0
     for i in range(count):
-        if _u16(data, table + 2 * i) != at - start:
+        if u16(data, table + 2 * i) != at - start:
             return BAD_OFFSETS
         if at + 6 > table:
             return BAD_ENTRY
         j0 = at + 2
-        j1 = j0 + _u16(data, at)
+        j1 = j0 + u16(data, at)
         if j1 == j0 or j1 + 3 > table:
             return BAD_ENTRY
-        value_len = _u16(data, j1 + 1)
+        value_len = u16(data, j1 + 1)
         at = j1 + 3 + value_len
         if at > table or data[j1] > 1 or (data[j1] == 1 and value_len > 0):
             return BAD_ENTRY
@@ -145,7 +133,7 @@ def parse_index(data: U8, offsets: I64, lengths: I64, keys: U8, key_starts: I64)
         for which in range(2):
             if at + 2 > len(data):
                 return -1
-            length = _u16(data, at)
+            length = u16(data, at)
             if length == 0 or at + 2 + length > len(data):
                 return -1
             copy(keys, filled, data, at + 2, length)
@@ -167,7 +155,7 @@ def parse_index(data: U8, offsets: I64, lengths: I64, keys: U8, key_starts: I64)
         if given != offset:
             return -1
         offsets[count] = offset
-        lengths[count] = _u16(data, at + 8) | _u16(data, at + 10) << 16
+        lengths[count] = u16(data, at + 8) | u16(data, at + 10) << 16
         offset += lengths[count]
         at += 12
         count += 1
@@ -183,20 +171,20 @@ def lower_bound(
     The block lies at `start`, the key is ``key[k0:k1]``. -1 if all entries are below.
     """
     end = start + length - 6
-    count = _u16(data, end)
+    count = u16(data, end)
     table = end - 2 * count
     low, high = 0, count
     while low < high:
         middle = (low + high) >> 1
-        at = start + _u16(data, table + 2 * middle)
-        order = compare(data, at + 2, at + 2 + _u16(data, at), key, k0, k1)
+        at = start + u16(data, table + 2 * middle)
+        order = compare(data, at + 2, at + 2 + u16(data, at), key, k0, k1)
         if order == 0:
             return at, True
         if order < 0:
             low = middle + 1
         else:
             high = middle
-    return (-1 if low == count else start + _u16(data, table + 2 * low)), False
+    return (-1 if low == count else start + u16(data, table + 2 * low)), False
 
 
 # The next two keep the GIL: they are done before another thread could take it and give it back.
@@ -208,7 +196,7 @@ def find_key(data: U8, start: Int, length: Int, key: Bytes) -> Int:
     if not same:
         return -1
     at += 2 + len(key)
-    return (at + 3) << 17 | _u16(data, at + 1) << 1 | np.int64(data[at])
+    return (at + 3) << 17 | u16(data, at + 1) << 1 | np.int64(data[at])
 
 
 @njit(cache=True)
@@ -239,134 +227,6 @@ def find_cached(arena: U8, frame_of: I32, places: I64, bounds: U8, key: Bytes) -
     return found if found >= 0 else -3 - (low << 1)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _ends_below(bounds: U8, bound_starts: I64, b: Int, keys: U8, k0: Int, k1: Int) -> Any:
-    """Whether the last key of block `b` is below a key."""
-    last = 2 * b + 1
-    return compare(bounds, bound_starts[last], bound_starts[last + 1], keys, k0, k1) < 0
-
-
-@njit(cache=True, nogil=True)
-def route_keys(
-    keys: U8, key_starts: I64, todo: I64, bounds: U8, bound_starts: I64, block_of: I64, wanted: U8
-) -> Int:
-    """Which block could hold each key of `todo`: its number into `block_of`, -1 if none could.
-
-    `bounds` are the keys of `parse_index`; ``wanted[b]`` becomes 1 for each block that is named.
-    Returns how many keys have one. Quick where keys ascend.
-    """
-    blocks = len(wanted)
-    routed = 0
-    b = 0  # the block of the key before: this one has the same or the next, most often
-    for j in range(len(todo)):
-        k0, k1 = key_starts[todo[j]], key_starts[todo[j] + 1]
-        low, high = 0, blocks  # the first block whose last key is not below lies between
-        if b < blocks and _ends_below(bounds, bound_starts, b, keys, k0, k1):
-            low = b + 1
-            if low < blocks and not _ends_below(bounds, bound_starts, low, keys, k0, k1):
-                high = low
-        elif b < blocks:
-            high = b
-            if b == 0 or _ends_below(bounds, bound_starts, b - 1, keys, k0, k1):
-                low = b
-        while low < high:
-            middle = (low + high) >> 1
-            if _ends_below(bounds, bound_starts, middle, keys, k0, k1):
-                low = middle + 1
-            else:
-                high = middle
-        b = low
-        block_of[j] = -1
-        if b < blocks:
-            first = 2 * b
-            if compare(bounds, bound_starts[first], bound_starts[first + 1], keys, k0, k1) <= 0:
-                block_of[j] = b
-                wanted[b] = 1
-                routed += 1
-    return routed
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _find(
-    arena: U8, buffer: U8, at: I64, lengths: I64, b: Int, keys: U8, k0: Int, k1: Int
-) -> tuple[bool, Int]:
-    """(whether it lies in the arena, where the flag of the key's entry is or -1)."""
-    cached = bool(at[b] >= 0)
-    if cached:
-        entry, same = lower_bound(arena, at[b], lengths[b], keys, k0, k1)
-    else:
-        entry, same = lower_bound(buffer, ~at[b], lengths[b], keys, k0, k1)
-    return cached, (entry + 2 + k1 - k0 if same else -1)
-
-
-@njit(cache=True, nogil=True)
-def get_rows(
-    arena: U8, buffer: U8, at: I64, lengths: I64, keys: U8, key_starts: I64,
-    todo: I64, block_of: I64, out: U8, status: U8,
-) -> None:  # fmt: skip
-    """Look up the keys `todo`, key j in ``block_of[j]``, -1 for those that are not asked.
-
-    Values as wide as the rows of `out` go into ``out[todo[j]]``; ``status[todo[j]]`` says what was
-    found, and stays as it is where nothing was.
-    """
-    width = out.shape[1]
-    flat = out.reshape(-1)
-    for j in range(len(todo)):
-        if block_of[j] < 0:
-            continue
-        i = todo[j]
-        cached, flag = _find(
-            arena, buffer, at, lengths, block_of[j], keys, key_starts[i], key_starts[i + 1]
-        )
-        if flag < 0:
-            continue
-        data = arena if cached else buffer
-        if data[flag] != 0:
-            status[i] = DELETED
-        elif _u16(data, flag + 1) != width:
-            status[i] = OTHER
-        else:
-            copy(flat, i * width, data, flag + 3, width)
-            status[i] = FOUND
-
-
-@njit(cache=True, nogil=True)
-def get_spans(
-    arena: U8, buffer: U8, at: I64, lengths: I64, keys: U8, key_starts: I64,
-    todo: I64, block_of: I64, status: U8, spans: I64,
-) -> None:  # fmt: skip
-    """The same for values of any length: ``spans[j]`` gets where the value of key j begins and its
-    length; a place in `buffer` is written ``~place``."""
-    for j in range(len(todo)):
-        spans[j, 1] = 0
-        if block_of[j] < 0:
-            continue
-        i = todo[j]
-        cached, flag = _find(
-            arena, buffer, at, lengths, block_of[j], keys, key_starts[i], key_starts[i + 1]
-        )
-        if flag < 0:
-            continue
-        data = arena if cached else buffer
-        status[i] = DELETED if data[flag] != 0 else FOUND
-        spans[j, 0] = flag + 3 if cached else ~(flag + 3)
-        spans[j, 1] = _u16(data, flag + 1)
-
-
-@njit(cache=True, nogil=True)
-def gather(arena: U8, buffer: U8, spans: I64, values: U8, starts: I64) -> None:
-    """Copy what `get_spans` found, one after the other; `starts` gets where each begins."""
-    starts[0] = 0
-    for j in range(len(spans)):
-        begin, length = spans[j, 0], spans[j, 1]
-        if length:
-            if begin >= 0:
-                copy(values, starts[j], arena, begin, length)
-            else:
-                copy(values, starts[j], buffer, ~begin, length)
-        starts[j + 1] = starts[j] + length
-
-
 @njit(cache=True, nogil=True)
 def decode_blocks(
     arena: U8, buffer: U8, at: I64, lengths: I64, blocks: I64,
@@ -382,13 +242,13 @@ def decode_blocks(
         cached = at[b] >= 0
         data = arena if cached else buffer
         entry = at[b] if cached else ~at[b]
-        for _ in range(_u16(data, entry + lengths[b] - 6)):
-            length = _u16(data, entry)
+        for _ in range(u16(data, entry + lengths[b] - 6)):
+            length = u16(data, entry)
             copy(keys, filled, data, entry + 2, length)
             filled += length
             entry += 2 + length
             tombstones[row] = data[entry] != 0
-            length = _u16(data, entry + 1)
+            length = u16(data, entry + 1)
             copy(values, used, data, entry + 3, length)
             used += length
             entry += 3 + length

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from mmap import mmap
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from meridian.database.lsm.errors import CorruptTable, EngineClosed
 from meridian.database.lsm.types import TOMBSTONE, Value
 from meridian.fs import RandomFile
 
-__all__ = ["BATCH_BLOCKS", "BlockReader", "Loaded", "TableFile", "TableIndex"]
+__all__ = ["BATCH_BLOCKS", "BlockReader", "Loaded", "TableFile", "TableIndex", "entry_at"]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -148,19 +149,14 @@ class Loaded:
         self.at = at
         self.lengths = lengths
 
-    def first_entry(self, block: int, key: bytes) -> tuple[bytes, Value] | None:
-        """The first entry of `block` that is not below `key`."""
-        at = int(self.at[block])
-        data, start = (self.arena, at) if at >= 0 else (self.buffer, ~at)
-        length = int(self.lengths[block])
-        entry, _ = kernels.lower_bound(data, start, length, key, 0, len(key))
-        if entry < 0:
-            return None
-        view = data.data
-        begin = entry + 2
-        end = begin + int.from_bytes(view[entry:begin], "little")
-        stop = end + 3 + int.from_bytes(view[end + 1 : end + 3], "little")
-        return bytes(view[begin:end]), TOMBSTONE if view[end] else bytes(view[end + 3 : stop])
+
+def entry_at(data: mmap | memoryview, at: int) -> tuple[bytes, Value]:
+    """The entry that begins at `at` of a block that was checked."""
+    key_len, begin = int.from_bytes(data[at : at + 2], "little"), at + 2
+    end = begin + key_len
+    stop = end + 3 + int.from_bytes(data[end + 1 : end + 3], "little")
+    key = bytes(data[begin:end])
+    return key, TOMBSTONE if data[end] else bytes(data[end + 3 : stop])
 
 
 class BlockReader:

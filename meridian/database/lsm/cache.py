@@ -145,6 +145,13 @@ class BlockCache:
                 c.hits, c.misses, c.evictions, blocks, c.bytes, self.capacity_bytes
             )
 
+    def used(self, frame: int) -> None:
+        """A look-up found its block in `frame`. With the lock held."""
+        self.counters.hits += 1
+        self.refs[frame] = 1
+        if self.touch is not None:
+            self.touch(frame)
+
     # -- for `CachedTable`, with the lock held ---------------------------------------------------
 
     def _orphans(self) -> int:

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from meridian.checks import checked_int
+from meridian.database.lsm import _batch_kernels as batch
 from meridian.database.lsm import _read_kernels as kernels
-from meridian.database.lsm.block_reader import BlockReader, TableFile, TableIndex
+from meridian.database.lsm.block_reader import BlockReader, TableFile, TableIndex, entry_at
 from meridian.database.lsm.bloom import BloomFilter
 from meridian.database.lsm.cache import BlockCache
 from meridian.database.lsm.columns import Columns
@@ -40,11 +41,11 @@ from meridian.fs import FileSystem, OsFileSystem
 
 __all__ = ["DELETED", "FOUND", "OTHER", "PENDING", "Probe", "ReadCounters", "SSTable"]
 
-PENDING = kernels.PENDING
+PENDING = batch.PENDING
 """The table knows nothing of the key: ask an older one."""
-FOUND = kernels.FOUND
-DELETED = kernels.DELETED
-OTHER = kernels.OTHER
+FOUND = batch.FOUND
+DELETED = batch.DELETED
+OTHER = batch.OTHER
 """There is a value, of another width than was asked for."""
 
 
@@ -84,6 +85,8 @@ class SSTable:
         `CorruptTable` for what is no whole table, `OSError` as the file layer does.
         """
         self.path = os.fspath(path)
+        if cache is not None and not isinstance(cache, BlockCache):
+            raise TypeError(f"Expected cache as BlockCache, got {type(cache).__name__}")
         self.counters = ReadCounters() if counters is None else counters
         self._filter_key = filter_key
         system: FileSystem = OsFileSystem() if fs is None else fs
@@ -210,19 +213,15 @@ class SSTable:
                 return MISSING
         else:
             cache = cached.cache
-            counters, lock = cache.counters, cache.lock
+            lock = cache.lock
             lock.acquire()  # `with` costs twice as much
             try:
                 place = kernels.find_cached(
                     cache.arena, cached.frame_of, self._places, self._keys, key
                 )
                 if place >= 0:
-                    counters.hits += 1
                     begin = place >> 17
-                    frame = begin // cache.block_size
-                    cache.refs[frame] = 1
-                    if cache.touch is not None:
-                        cache.touch(frame)
+                    cache.used(begin // cache.block_size)
                     if place & 1:
                         return TOMBSTONE
                     return cache.memory[begin : begin + (place >> 1 & 0xFFFF)]
@@ -230,8 +229,7 @@ class SSTable:
                     return MISSING
                 block = -2 - place >> 1
                 if place & 1:
-                    counters.hits += 1
-                    cache.refs[cached.frames[block]] = 1
+                    cache.used(cached.frames[block])
                     return MISSING
             finally:
                 lock.release()
@@ -254,8 +252,20 @@ class SSTable:
         block = bisect_left(self._last_keys, key)
         if block == len(self._last_keys):
             return None
-        with self._reader.loaded(np.array([block]), fill=True) as loaded:
-            return loaded.first_entry(block, key)
+        cached = self._cached
+        if cached is not None:
+            cache = cached.cache
+            with cache.lock:
+                frame = cached.frames[block]
+                if frame >= 0:
+                    cache.used(frame)
+                    start = frame * cache.block_size
+                    length = self._places[1 + block]
+                    at, _ = kernels.lower_bound(cache.arena, start, length, key, 0, len(key))
+                    return entry_at(cache.memory, at)
+        data = self._reader.one(block)
+        at, _ = kernels.lower_bound(data, 0, len(data), key, 0, len(key))
+        return entry_at(data.data, at)
 
     def get_rows(
         self,
@@ -269,10 +279,11 @@ class SSTable:
         Those found are copied to the same rows of `out`, uint8 (n, width); `status`, uint8[n],
         becomes `FOUND`, `DELETED` or `OTHER` there, and stays as it is where the table knows
         nothing. Each block is loaded once, neighbours in one read, and kept in the cache. Raises
-        as `get`; `out` and `status` may be filled in part then.
+        as `get`, `out` and `status` may be filled in part then; and `TypeError` and `ValueError`
+        for arrays that are not as said.
         """
         self._check_open()
-        get_rows(self._reader, probe, self._admitted(probe, todo), out, status)
+        get_rows(self._reader, self.filter, probe, todo, out, status)
 
     def get_values(
         self,
@@ -283,7 +294,7 @@ class SSTable:
         """The same for values of any length: ``out[i]`` becomes what `get` would answer, and stays
         as it is where the table knows nothing."""
         self._check_open()
-        get_values(self._reader, probe, self._admitted(probe, todo), out)
+        get_values(self._reader, self.filter, probe, todo, out)
 
     def iter(
         self,
@@ -330,12 +341,6 @@ class SSTable:
         first = 0 if low is None else bisect_left(self._last_keys, low)
         behind = len(self.index) if high is None else bisect_right(self._first_keys, high)
         return first, max(first, behind), low, high
-
-    def _admitted(self, probe: Probe, todo: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Those of `todo` that the filter lets pass."""
-        if probe.hashes is None or not len(todo):
-            return todo
-        return todo[self.filter.may_contain_hashes(probe.hashes[todo])]
 
     def _check_open(self) -> None:
         if self._file.closed:

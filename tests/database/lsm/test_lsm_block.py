@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meridian.database.lsm import MISSING, TOMBSTONE, Block, Columns, OutOfOrder, encode_block
+from meridian.database.lsm import _batch_kernels as batch
 from meridian.database.lsm import _block_kernels as writing
 from meridian.database.lsm import _read_kernels as reading
 from meridian.database.lsm._crc_kernels import crc32, crc_tables
@@ -290,7 +291,7 @@ def test_the_index_leads_to_the_block(entries: Entries, block_size: int, other: 
     answers = [
         next((b for b, p in enumerate(parts) if p[0][0] <= key <= p[-1][0]), -1) for key in asked
     ]
-    for run in (reading.route_keys, reading.route_keys.py_func):
+    for run in (batch.route_keys, batch.route_keys.py_func):
         block_of, wanted = np.zeros(len(asked), np.int64), np.zeros(count, np.uint8)
         todo = np.arange(len(asked))
         routed = run(probe.keys, probe.key_starts, todo, keys, starts, block_of, wanted)
