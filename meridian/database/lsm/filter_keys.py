@@ -10,7 +10,16 @@ import numpy.typing as npt
 from meridian.database.lsm.columns import Columns
 from meridian.database.lsm.hashing import hash_columns, hash_many
 
-__all__ = ["filter_hashes"]
+__all__ = ["checked_filter_key", "filter_hashes"]
+
+
+def checked_filter_key(
+    filter_key: Callable[[bytes], bytes] | None,
+) -> Callable[[bytes], bytes] | None:
+    """`filter_key`; `TypeError` if it is something that cannot be called."""
+    if filter_key is not None and not callable(filter_key):
+        raise TypeError(f"Expected filter_key to be callable, got {type(filter_key).__name__}")
+    return filter_key
 
 
 def filter_hashes(

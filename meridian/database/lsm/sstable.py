@@ -19,6 +19,7 @@ from meridian.database.lsm.bloom import BloomFilter
 from meridian.database.lsm.cache import BlockCache
 from meridian.database.lsm.columns import Columns
 from meridian.database.lsm.errors import CorruptTable, EngineClosed
+from meridian.database.lsm.filter_keys import checked_filter_key
 from meridian.database.lsm.table_batch import Probe, get_rows, get_values
 from meridian.database.lsm.table_format import (
     FOOTER_SIZE,
@@ -88,7 +89,7 @@ class SSTable:
         if cache is not None and not isinstance(cache, BlockCache):
             raise TypeError(f"Expected cache as BlockCache, got {type(cache).__name__}")
         self.counters = ReadCounters() if counters is None else counters
-        self._filter_key = filter_key
+        self._filter_key = checked_filter_key(filter_key)
         system: FileSystem = OsFileSystem() if fs is None else fs
         file = system.open_random(self.path, readonly=True)
         self._file = TableFile(file, self.path)

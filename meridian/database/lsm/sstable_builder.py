@@ -17,7 +17,7 @@ from meridian.database.lsm._crc_kernels import crc_tables
 from meridian.database.lsm.bloom import BloomFilter
 from meridian.database.lsm.columns import Columns
 from meridian.database.lsm.errors import EngineClosed, OutOfOrder
-from meridian.database.lsm.filter_keys import filter_hashes
+from meridian.database.lsm.filter_keys import checked_filter_key, filter_hashes
 from meridian.database.lsm.table_format import (
     FOOTER_SIZE,
     MAX_BLOCK,
@@ -96,7 +96,9 @@ class SSTableBuilder:
             "block_size", block_size, least=MIN_BLOCK_SIZE, most=MAX_BLOCK_SIZE
         )
         self.bits_per_key = checked_int("bits_per_key", bits_per_key, least=1)
-        self._filter_key = filter_key
+        if not isinstance(sync, bool):
+            raise TypeError(f"Expected sync as bool, got {type(sync).__name__}")
+        self._filter_key = checked_filter_key(filter_key)
         self._sync = sync
         self._fs: FileSystem = OsFileSystem() if fs is None else fs
         self.entries = 0
