@@ -226,7 +226,7 @@ def walk(words: U32, meta: I64, key: Int) -> Int:
     top = level
     while True:
         base = _enter(words, meta, table, refs, page_id, level)
-        meta[HITS] = top - level + (base >= 0) - (counted and base >= 0)
+        meta[HITS] = max(top - level + (base >= 0) - counted, 0)
         if base < 0:
             meta[NEXT_PAGE], meta[NEXT_LEVEL] = page_id, level
             return base
