@@ -20,6 +20,7 @@ __all__ = [
     "PROBE",
     "RANGE",
     "SMALL",
+    "SPLITS",
     "Index",
     "expect_rows",
     "opened",
@@ -38,6 +39,8 @@ BASE = "test_ten_thousand_lookups"
 RANGE = "test_a_hundred_and_one"
 DELETE = "test_a_thousand_deleted"
 BULK = "test_bulk_load"
+# What the judge's walk stands on wherever it is not the point.
+SPLITS = ("test_leaves_split", "test_levels_grow", "test_every_order")
 
 
 class Index:

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from grader.acceptance.database._btree import (
     BASE,
-    DELETE,
     MAX_KEY,
     PROBE,
-    RANGE,
     SMALL,
+    SPLITS,
     opened,
     random_keys,
     record_ids,
@@ -33,7 +32,7 @@ FULL = 0.95  # of a leaf, after ascending inserts
 STEPS = 12
 
 
-@pytest.mark.criterion("eager", points=3, after=DELETE)
+@pytest.mark.criterion("eager", points=3, after="5")
 def test_nodes_stay_half_full(submission: Submission, rng: random.Random, find: Finder) -> None:
     """rebalance="eager": deletes borrow or merge, no node is less than half full.
 
@@ -67,7 +66,7 @@ def test_nodes_stay_half_full(submission: Submission, rng: random.Random, find: 
         index.expect_stored(entries, "After 4,000 of 5,000 deletes, eagerly", strict=True)
 
 
-@pytest.mark.criterion("reverse", points=2, after=RANGE)
+@pytest.mark.criterion("reverse", points=2, after=["2", "5"])
 def test_backwards(submission: Submission, rng: random.Random) -> None:
     """range(lo, hi, reverse=True): the same rows, descending, whatever the bounds."""
     entries = record_ids(rng, rng.sample(range(10, 4_000, 10), 300))
@@ -123,7 +122,7 @@ def test_many_lookups(submission: Submission, rng: random.Random) -> None:
     )
 
 
-@pytest.mark.criterion("append", points=2, after=BASE)
+@pytest.mark.criterion("append", points=2, after=[BASE, *SPLITS])
 def test_ascending_inserts(submission: Submission, rng: random.Random) -> None:
     """Keys inserted in ascending order fill their leaves to 95 % and more."""
     entries = record_ids(rng, sorted(random_keys(rng, MANY)))

@@ -12,10 +12,10 @@ import pytest
 
 from grader.acceptance.database._btree import (
     BULK,
-    DELETE,
     MAX_KEY,
     RANGE,
     SMALL,
+    SPLITS,
     Index,
     opened,
     random_keys,
@@ -28,7 +28,7 @@ from grader.proxy.submission import Submission
 
 FRAMES = 16
 OPEN = 20  # ranges at once, more than there are frames
-BASES = (RANGE, DELETE, BULK)
+BASES = (RANGE, *SPLITS, BULK, "5")
 
 
 @pytest.mark.criterion("6", points=6, after=BASES)

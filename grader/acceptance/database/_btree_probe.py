@@ -162,22 +162,22 @@ class Cold:
         found = []
         with PageFile(self._path) as file:
             for key in keys:
-                with BufferPool(file, 64) as pool:
-                    tree = self._package.BPlusTree(pool, **self._options)
-                    before = pool.stats.misses
-                    value = tree.get(key)
-                    found.append((told(value), pool.stats.misses - before))
+                pool = BufferPool(file, 64)
+                tree = self._package.BPlusTree(pool, **self._options)
+                before = pool.stats.misses
+                value = tree.get(key)
+                found.append((told(value), pool.stats.misses - before))
         return found
 
     def ranges(self, bounds: list[tuple[int, int]]) -> list[Any]:
         found = []
         with PageFile(self._path) as file:
             for lo, hi in bounds:
-                with BufferPool(file, 64) as pool:
-                    tree = self._package.BPlusTree(pool, **self._options)
-                    before = pool.stats.misses
-                    count = sum(1 for _ in tree.range(lo, hi))
-                    found.append((count, pool.stats.misses - before))
+                pool = BufferPool(file, 64)
+                tree = self._package.BPlusTree(pool, **self._options)
+                before = pool.stats.misses
+                count = sum(1 for _ in tree.range(lo, hi))
+                found.append((count, pool.stats.misses - before))
         return found
 
 

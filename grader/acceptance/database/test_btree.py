@@ -14,6 +14,7 @@ from grader.acceptance.database._btree_lookup import (
     test_ten_thousand_lookups,
     test_absent_keys,
     test_cold_lookups,
+    test_cold_lookups_in_many_levels,
     test_what_is_refused,
 )
 from grader.acceptance.database._btree_range import (
@@ -60,6 +61,7 @@ __all__ = [
     "test_ten_thousand_lookups",
     "test_absent_keys",
     "test_cold_lookups",
+    "test_cold_lookups_in_many_levels",
     "test_what_is_refused",
     "test_a_hundred_and_one",
     "test_any_bounds",
