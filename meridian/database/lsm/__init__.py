@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from meridian.database.lsm.hashing import *  # noqa: F403
     from meridian.database.lsm.leveled import *  # noqa: F403
     from meridian.database.lsm.manifest import *  # noqa: F403
+    from meridian.database.lsm.memtable import *  # noqa: F403
+    from meridian.database.lsm.merge import *  # noqa: F403
     from meridian.database.lsm.options import *  # noqa: F403
+    from meridian.database.lsm.ordering import concat as concat
+    from meridian.database.lsm.ordering import take as take
     from meridian.database.lsm.sstable import *  # noqa: F403
     from meridian.database.lsm.sstable_builder import *  # noqa: F403
     from meridian.database.lsm.stats import LsmStats as LsmStats
     from meridian.database.lsm.tiered import *  # noqa: F403
-    from meridian.database.lsm.memtable import *  # noqa: F403
     from meridian.database.lsm.types import *  # noqa: F403
     from meridian.database.lsm.version import *  # noqa: F403
 
@@ -59,6 +62,8 @@ _EXPORTS = {
     "fifo": ("Fifo",),
     "version": ("SstMeta", "Version", "VersionEdit", "table_name"),
     "memtable": ("MemTable",),
+    "ordering": ("concat", "take"),
+    "merge": ("kway_merge", "merge_columns", "merge_iter"),
     "errors": (
         "CorruptTable",
         "EngineClosed",

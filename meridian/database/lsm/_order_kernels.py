@@ -17,15 +17,25 @@ from numba import njit
 from meridian.database.storage._kernels import _copy as copy_bytes
 from meridian.database.storage._kernels import read_only
 
-__all__ = ["copy_bytes", "gather", "inside", "key_order", "read_only", "warmup"]
+__all__ = [
+    "WINDOW",
+    "copy_bytes",
+    "gather",
+    "inside",
+    "key_order",
+    "read_only",
+    "warmup",
+    "window",
+]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 Int = Any  # int in Python, int64 when compiled
+Word = Any  # np.uint64
 
 _BYTE = np.uint64(255)
-_WINDOW = 7  # bytes looked at in one round; the eighth says how many of them there are
+WINDOW = 7  # bytes of a key in one number
 
 
 @njit(cache=True, nogil=True)
@@ -40,18 +50,17 @@ def inside(starts: I64, size: Int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _windows(data: U8, starts: I64, rows: I64, depth: Int, words: U64) -> None:
-    """The 7 bytes of each key of `rows` from `depth` on, and how many it has there, as a number.
+def window(data: U8, start: Int, end: Int) -> Word:
+    """The first 7 bytes of ``data[start:end]``, and in the lowest byte how many there are.
 
-    Keys that are alike before `depth` are in the order of these numbers where they differ.
+    Strings are in the order of these numbers where they differ, and equal where these are and
+    have less than 7 bytes.
     """
-    for i in range(len(rows)):
-        start = starts[rows[i]] + depth
-        count = max(0, min(_WINDOW, starts[rows[i] + 1] - start))
-        word = np.uint64(count)
-        for k in range(count):
-            word |= np.uint64(data[np.uint64(start + k)]) << np.uint64(56 - 8 * k)
-        words[i] = word
+    count = max(0, min(WINDOW, end - start))
+    word = np.uint64(count)
+    for k in range(count):
+        word |= np.uint64(data[np.uint64(start + k)]) << np.uint64(56 - 8 * k)
+    return word
 
 
 @njit(cache=True, nogil=True)
@@ -96,7 +105,8 @@ def key_order(data: U8, starts: I64) -> I64:
     depth = 0
     while len(rows) > 1:
         words, alike = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint64)
-        _windows(data, starts, rows, depth, words)
+        for k in range(len(rows)):
+            words[k] = window(data, starts[rows[k]] + depth, starts[rows[k] + 1])
         by = _by_bytes(words, np.arange(len(rows)))
         by = _by_bytes(runs, by)  # back into the runs of alike keys in which they came
         left, first = 0, 0
@@ -106,34 +116,29 @@ def key_order(data: U8, starts: I64) -> I64:
             a, b = by[first], by[min(k, len(by) - 1)]
             if k < len(by) and words[b] == words[a] and runs[b] == runs[a]:
                 continue
-            if k - first > 1 and words[a] & _BYTE == np.uint64(_WINDOW):
+            if k - first > 1 and words[a] & _BYTE == np.uint64(WINDOW):
                 for j in range(first, k):
                     places[left], alike[left] = places[j], first
                     left += 1
             first = k
         places, runs = places[:left], alike[:left]
         rows = order[places]
-        depth += _WINDOW
+        depth += WINDOW
     return order
 
 
 @njit(cache=True, nogil=True)
-def gather(data: U8, starts: I64, order: I64, out: U8, out_starts: I64) -> None:
-    """Copy the strings of `order` one after the other, and say in `out_starts` where each begins.
-
-    ``out_starts[0]`` is where the first goes.
-    """
-    at = out_starts[0]
-    for i in range(len(order)):
-        start = starts[order[i]]
-        length = starts[order[i] + 1] - start
-        copy_bytes(out, at, data, start, length)
+def gather(data: U8, starts: I64, order: I64, out: U8) -> None:
+    """Copy the strings of `order` one after the other into `out`, which has room for them."""
+    at = 0
+    for row in order:
+        length = starts[row + 1] - starts[row]
+        copy_bytes(out, at, data, starts[row], length)
         at += length
-        out_starts[i + 1] = at
 
 
 def warmup() -> None:
     """Compile every kernel for the types it is called with, or load it from the cache."""
     data, starts = read_only(np.zeros(8, np.uint8)), read_only(np.array([0, 1, 8], np.int64))
     inside(starts, 8)
-    gather(data, starts, key_order(data, starts), data.copy(), starts.copy())
+    gather(data, starts, key_order(data, starts), data.copy())
