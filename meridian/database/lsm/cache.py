@@ -6,6 +6,7 @@ for the policies of the page layer to say (`meridian.database.storage.policies`)
 
 from __future__ import annotations
 
+import heapq
 import mmap
 import threading
 from array import array
@@ -92,7 +93,7 @@ class BlockCache:
         """By the number of the table's reader and of the block, the last used one at the end."""
         self._oversized_bytes = 0
         self._view = memoryview(self.memory)
-        self._free = list(range(self.frames - 1, -1, -1))
+        self._free = list(range(self.frames))  # a heap: the lowest free frame is filled first
         self._owner: list[CachedTable | None] = [None] * self.frames
         self._block_of = [0] * self.frames
         self._tables: dict[int, CachedTable] = {}
@@ -168,7 +169,7 @@ class BlockCache:
                 self._empty(frame)
                 count += 1
                 if not self.pins[frame]:
-                    self._free.append(frame)
+                    heapq.heappush(self._free, frame)
         for key in [key for key in self.oversized if key[0] == table.reader]:
             self._forget_oversized(key)
             count += 1
@@ -188,7 +189,7 @@ class BlockCache:
         for frame in frames:
             pins[frame] -= 1
             if not pins[frame] and owner[frame] is None:  # its table was dropped meanwhile
-                self._free.append(frame)
+                heapq.heappush(self._free, frame)
 
     def _insert(self, table: CachedTable, block: int, data: memoryview, scan: bool) -> None:
         """Keep a block, if there is room for it."""
@@ -198,7 +199,7 @@ class BlockCache:
             self._insert_oversized(table, block, data)
             return
         if self._free:
-            frame = self._free.pop()
+            frame = heapq.heappop(self._free)
         else:
             frame = self.policy.victim()
             if frame < 0:  # all are being read
