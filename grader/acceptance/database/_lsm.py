@@ -64,7 +64,9 @@ def expect_gets(
     for (each, value), got in zip(want.items(), found, strict=True):
         if type(got) is type(value) and got == value:
             continue
-        lacking = sum(a is None and b is not None for a, b in zip(found, want.values(), strict=True))
+        lacking = sum(
+            a is None and b is not None for a, b in zip(found, want.values(), strict=True)
+        )
         more = f"; {lacking} of {len(want)} keys are not found" if lacking > 1 else ""
         raise CriterionFailed(
             f"get({show(each)}) {when}: expected {show(value)}, got {show(got)}{more}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -42,9 +43,10 @@ def _metas(submission: Submission, folder: str, numbers: Sequence[int]) -> list[
 def _require_apart(metas: Sequence[dict[str, Any]], what: str) -> None:
     """Key ranges of a level's tables may not overlap."""
     ranges = sorted((meta["min_key"], meta["max_key"]) for meta in metas)
-    for (_, end), (start, _) in zip(ranges, ranges[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(ranges):
         require(
-            end < start, f"{what}: a table ends with {show(end)}, the next begins with {show(start)}"
+            end < start,
+            f"{what}: a table ends with {show(end)}, the next begins with {show(start)}",
         )
 
 

@@ -67,7 +67,7 @@ def test_overwrites_make_no_file(submission: Submission, rng: random.Random) -> 
     names = files_of(submission, folder)
     require(
         not names,
-        f"{OVERWRITES:,} overwrites of one key made {len(names)} files: the memtable holds 86 bytes",
+        f"{OVERWRITES:,} overwrites of one key made {len(names)} files: the memtable holds one row",
     )
     expect(count(engine, "memtable_entries"), 1, "stats()['memtable_entries'] then")
 
@@ -149,7 +149,9 @@ def test_a_deleted_key_stays_deleted(submission: Submission, rng: random.Random)
     submission.restart()
     engine = opened()
     want |= again
-    expect_gets(submission, engine, want, "after deletes, compact(), new puts, close() and reopening")
+    expect_gets(
+        submission, engine, want, "after deletes, compact(), new puts, close() and reopening"
+    )
 
 
 @pytest.mark.criterion("5", points=3, after=DELETES)

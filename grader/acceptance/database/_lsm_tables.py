@@ -112,8 +112,8 @@ def test_a_table_gives_back_its_rows(submission: Submission, rng: random.Random)
         found = [told(v) for v in asked(submission, table.get, [(each,) for each in data])]
         for number, (each, got) in enumerate(zip(data, found, strict=True), 1):
             expect(got, data[each], f"get() of row {number} {what}")
-        strangers = [s for s in (rng.randbytes(rng.randint(1, 12)) for _ in range(300))]
-        strangers = [s for s in strangers if s not in data]
+        drawn = (rng.randbytes(rng.randint(1, 12)) for _ in range(300))
+        strangers = [each for each in drawn if each not in data]
         for each, got in zip(
             strangers, asked(submission, table.get, [(s,) for s in strangers]), strict=True
         ):
@@ -121,8 +121,8 @@ def test_a_table_gives_back_its_rows(submission: Submission, rng: random.Random)
         expect(rows_told(table.iter(), "iter()"), list(data.items()), f"iter() {what}")
         low, high = sorted(rng.choices([*data, *strangers[:20]], k=2))
         want = [row for row in data.items() if low <= row[0] <= high]
-        got = rows_told(table.iter(low, high), "iter(lo, hi)")
-        expect(got, want, f"iter({show(low)}, {show(high)}) {what}")
+        between = rows_told(table.iter(low, high), "iter(lo, hi)")
+        expect(between, want, f"iter({show(low)}, {show(high)}) {what}")
         meta, dead = meta_of(table), sum(isinstance(v, str) for v in data.values())
         due = {"entries": len(data), "tombstones": dead}
         due |= {"min_key": min(data), "max_key": max(data)}  # type: ignore[dict-item]
