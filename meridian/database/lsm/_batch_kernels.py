@@ -15,6 +15,7 @@ from numba import njit
 from meridian.database.lsm._block_kernels import compare
 from meridian.database.lsm._read_kernels import lower_bound, u16
 from meridian.database.storage._kernels import _copy as copy
+from meridian.database.storage._kernels import read_only
 
 __all__ = [
     "DELETED",
@@ -25,6 +26,7 @@ __all__ = [
     "get_rows",
     "get_spans",
     "route_keys",
+    "warmup",
 ]
 
 U8 = npt.NDArray[np.uint8]
@@ -169,3 +171,15 @@ def gather(arena: U8, buffer: U8, spans: I64, values: U8, starts: I64) -> None:
             else:
                 copy(values, starts[j], buffer, ~begin, length)
         starts[j + 1] = starts[j] + length
+
+
+def warmup() -> None:
+    """Compile every kernel for the types it is called with, or load it from the cache."""
+    data, numbers, none = np.zeros(1, np.uint8), np.zeros(1, np.int64), np.zeros(0, np.int64)
+    keys, starts, todo = read_only(data), read_only(numbers), read_only(none)
+    route_keys(keys, starts, todo, data, numbers, none, data[:0])
+    blocks = (data, data, numbers, numbers, keys, starts, todo, none)
+    get_rows(*blocks, data.reshape(1, 1), data)
+    spans = np.zeros((0, 2), np.int64)
+    get_spans(*blocks, data, spans)
+    gather(data, data, spans, data, numbers)

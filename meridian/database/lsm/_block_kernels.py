@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from meridian.database.lsm._crc_kernels import crc32
+from meridian.database.lsm._crc_kernels import crc32, crc_tables
 from meridian.database.storage._kernels import _copy as copy
+from meridian.database.storage._kernels import read_only
 
 __all__ = [
     "BAD_COLUMNS",
@@ -26,6 +27,7 @@ __all__ = [
     "encode_entries",
     "end_block",
     "index_entries",
+    "warmup",
 ]
 
 U8 = npt.NDArray[np.uint8]
@@ -176,3 +178,20 @@ def index_entries(out: U8, blocks: I64, offset: Int) -> U8:
         at += 12
         offset += blocks[b, 1]
     return index
+
+
+def warmup() -> None:
+    """Compile every kernel for the types it is called with, or load it from the cache."""
+    data, starts = np.zeros(64, np.uint8), np.array([0, 1])
+    columns = (
+        read_only(data),
+        read_only(starts),
+        read_only(data),
+        read_only(starts),
+        read_only(np.zeros(1, np.bool_)),
+    )
+    state, blocks, offsets = np.zeros(4, np.int64), np.zeros((2, 3), np.int64), data.view(np.uint16)
+    check_entries(*columns, read_only(data[:0]))
+    encode_entries(*columns, 0, 64, data, offsets, state, blocks, crc_tables())
+    end_block(data, offsets, state, blocks, crc_tables())
+    index_entries(data, blocks[:1], 0)

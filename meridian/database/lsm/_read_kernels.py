@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from meridian.database.lsm._block_kernels import compare
-from meridian.database.lsm._crc_kernels import crc32
+from meridian.database.lsm._crc_kernels import crc32, crc_tables
 from meridian.database.storage._kernels import _copy as copy
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "lower_bound",
     "parse_index",
     "u16",
+    "warmup",
 ]
 
 U8 = npt.NDArray[np.uint8]
@@ -255,3 +256,17 @@ def decode_blocks(
             row += 1
             key_starts[row], value_starts[row] = filled, used
     return row
+
+
+def warmup() -> None:
+    """Compile every kernel for the types it is called with, or load it from the cache."""
+    data, numbers = np.zeros(16, np.uint8), np.zeros(3, np.int64)
+    at, none = np.array([-1]), np.zeros(0, np.int64)
+    check_blocks(data, at, at[1:], none, data, numbers, crc_tables())
+    parse_index(data, numbers, numbers.copy(), data.copy(), numbers.copy())
+    lower_bound(data, 0, 6, b"", 0, 0)
+    find_key(data, 0, 6, b"")
+    find_cached(data, np.zeros(0, np.int32), numbers, data, b"")
+    decode_blocks(
+        data, data, at, none, none, data, numbers, data, numbers, np.zeros(0, np.bool_), 0
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 import zlib
 from itertools import pairwise
@@ -396,3 +397,90 @@ def test_what_makes_no_block() -> None:
         encode_block([("a", b"")])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="a value as bytes, got NoneType"):
         encode_block([(b"a", None)])  # type: ignore[list-item]
+
+
+@settings(max_examples=40)
+@given(ENTRIES, st.lists(KEYS, max_size=8), st.randoms(use_true_random=False))
+def test_batches_and_their_twins(entries: Entries, others: list[bytes], rng: random.Random) -> None:
+    """Blocks in the arena and in a buffer, keys in any order: what a dict says."""
+    parts = blocks_of(entries, 80)
+    arena, buffer, at = b"-", b"--", []
+    for part in parts:
+        data = encode_block(part)
+        if rng.random() < 0.5:
+            at.append(len(arena))
+            arena += data
+        else:
+            at.append(~len(buffer))
+            buffer += data
+    lengths = [len(encode_block(part)) for part in parts]
+    asked = [*keys_of(entries), *others]
+    rng.shuffle(asked)
+    probe = Columns.of((key, b"") for key in asked)
+    block_of = np.array(
+        [next((b for b, p in enumerate(parts) if p[0][0] <= k <= p[-1][0]), -1) for k in asked]
+    )
+    todo = np.array(sorted(rng.sample(range(len(asked)), rng.randint(0, len(asked)))), np.int64)
+    held, width = dict(entries), rng.choice([0, 5])
+    common = (
+        u8(arena), u8(buffer), np.array(at), np.array(lengths),
+        probe.keys, probe.key_starts, todo, block_of[todo],
+    )  # fmt: skip
+    for twin in (False, True):
+        rows = batch.get_rows.py_func if twin else batch.get_rows
+        spans_of = batch.get_spans.py_func if twin else batch.get_spans
+        gather = batch.gather.py_func if twin else batch.gather
+        out, status = np.zeros((len(asked), width), np.uint8), np.zeros(len(asked), np.uint8)
+        rows(*common, out, status)
+        spans, found = np.zeros((len(todo), 2), np.int64), np.zeros(len(asked), np.uint8)
+        spans_of(*common, found, spans)
+        values, starts = np.zeros(int(spans[:, 1].sum()), np.uint8), np.zeros(len(todo) + 1, int)
+        gather(u8(arena), u8(buffer), spans, values, starts)
+        wanted = {asked[i] for i in todo}
+        for i, key in enumerate(asked):
+            value = held.get(key, MISSING) if key in wanted else MISSING
+            if value is MISSING or value is TOMBSTONE:
+                want = batch.PENDING if value is MISSING else batch.DELETED
+                assert status[i] == found[i] == want
+                continue
+            assert isinstance(value, bytes)
+            assert found[i] == batch.FOUND
+            assert status[i] == (batch.FOUND if len(value) == width else batch.OTHER)
+            if status[i] == batch.FOUND:
+                assert out[i].tobytes() == value
+        for j, i in enumerate(todo.tolist()):
+            value = held.get(asked[i], b"")
+            assert values[starts[j] : starts[j + 1]].tobytes() == (
+                b"" if value is TOMBSTONE else value
+            )
+
+
+@settings(max_examples=40)
+@given(ENTRIES, st.lists(KEYS, max_size=8), st.randoms(use_true_random=False))
+def test_one_key_of_a_cached_table(
+    entries: Entries, others: list[bytes], rng: random.Random
+) -> None:
+    parts = [part for part in blocks_of(entries, 100) if len(encode_block(part)) <= 128]
+    if not parts:
+        return
+    held = dict(entry for part in parts for entry in part)
+    frames = [block if rng.random() < 0.7 else -1 for block in range(len(parts))]
+    arena = b"".join(encode_block(part).ljust(128, b"?") for part in parts)
+    ends = [key for part in parts for key in (part[0][0], part[-1][0])]
+    bounds_of = Columns.of((key, b"") for key in ends)
+    lengths = [len(encode_block(part)) for part in parts]
+    places = np.concatenate([[128], lengths, bounds_of.key_starts]).astype(np.int64)
+    for key in [*held, *others]:
+        block = next((b for b, p in enumerate(parts) if p[0][0] <= key <= p[-1][0]), -1)
+        for run in (reading.find_cached, reading.find_cached.py_func):
+            place = int(run(u8(arena), np.array(frames, np.int32), places, bounds_of.keys, key))
+            if block < 0:
+                assert place == -1
+            elif frames[block] < 0:
+                assert place == -2 - (block << 1)
+            elif key not in held:
+                assert place == -3 - (block << 1)
+            else:
+                begin, size = place >> 17, place >> 1 & 0xFFFF
+                value = TOMBSTONE if place & 1 else arena[begin : begin + size]
+                assert value == held[key]

@@ -425,3 +425,39 @@ def test_a_filter_key_that_gives_no_bytes(path: Path) -> None:
     with pytest.raises(ValueError, match="filter keys of 2 entries"):
         build(path, [(b"a", b""), (b"b", b"")], filter_key=Half())
     assert os.listdir(path.parent) == []
+
+
+WARM = """
+import sys
+import numpy as np
+from meridian.database.lsm import *
+from meridian.database.lsm import _batch_kernels, _block_kernels, _hash_kernels, _read_kernels
+from meridian.database.lsm.table_batch import Probe
+
+modules = (_batch_kernels, _block_kernels, _hash_kernels, _read_kernels)
+for module in modules:
+    module.warmup()
+kernels = {k for m in modules for k in vars(m).values() if hasattr(k, "py_func")}
+known = {kernel: set(kernel.signatures) for kernel in kernels}
+keys = norad_keys(np.arange(300))
+columns = Columns.fixed(keys, np.zeros((300, 3), np.uint8))
+with SSTableBuilder(sys.argv[1], sst_id=1, block_size=100) as builder:
+    builder.add(b"\\0", b"")
+    builder.add_columns(columns)
+    builder.finish()
+probe = Probe(columns.keys, columns.key_starts, hash_columns(columns))
+for cache in (BlockCache(block_size=100), None):
+    with SSTable(sys.argv[1], cache) as table:
+        for _ in range(2):
+            table.get(b"\\0"), table.seek(b"\\0"), list(table.iter()), table.columns()
+            table.get_values(probe, np.arange(300), [None] * 300)
+            status, rows = np.zeros(300, np.uint8), np.zeros((300, 3), np.uint8)
+            table.get_rows(probe, np.arange(300), rows, status)
+        table.verify()
+assert {kernel: set(kernel.signatures) for kernel in kernels} == known
+"""
+
+
+def test_warming_up_leaves_nothing_to_compile(path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", WARM, str(path)]
+    subprocess.run(command, check=True, timeout=300)
