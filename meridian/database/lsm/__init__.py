@@ -12,11 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meridian.database.lsm.batch import *  # noqa: F403
     from meridian.database.lsm.block import *  # noqa: F403
     from meridian.database.lsm.bloom import *  # noqa: F403
     from meridian.database.lsm.cache import *  # noqa: F403
     from meridian.database.lsm.columns import *  # noqa: F403
     from meridian.database.lsm.compaction import *  # noqa: F403
+    from meridian.database.lsm.engine import *  # noqa: F403
     from meridian.database.lsm.errors import *  # noqa: F403
     from meridian.database.lsm.fifo import *  # noqa: F403
     from meridian.database.lsm.hashing import *  # noqa: F403
@@ -53,6 +55,8 @@ _EXPORTS = {
     "cache": ("BlockCache", "CacheStatistics"),
     "sstable_builder": ("SSTableBuilder",),
     "sstable": ("ReadCounters", "SSTable"),
+    "batch": ("WriteBatch",),
+    "engine": ("LsmEngine",),
     "options": ("KeyPrefix", "LsmOptions"),
     "stats": ("LsmStats",),
     "manifest": ("ManifestStore", "SnapshotManifest"),

@@ -46,12 +46,22 @@ class SnapshotManifest:
     """
 
     def __init__(
-        self, path: StrPath, *, fs: FileSystem | None = None, name: str = STATE_NAME
+        self,
+        path: StrPath,
+        *,
+        fs: FileSystem | None = None,
+        name: str = STATE_NAME,
+        sync: bool = True,
     ) -> None:
-        """In folder `path`. Nothing is read before `load`."""
+        """In folder `path`. Nothing is read before `load`.
+
+        With ``sync=False`` a commit is atomic for whoever survives, but durable only when the
+        system says so.
+        """
         self.folder = os.fspath(path)
         self.path = os.path.join(self.folder, name)
         self._fs: FileSystem = OsFileSystem() if fs is None else fs
+        self._sync = sync
         self._version = Version()
 
     def load(self) -> Version | None:
@@ -70,13 +80,15 @@ class SnapshotManifest:
         file = self._fs.create(temporary)
         try:
             file.write(_encoded(version))
-            file.sync()
+            if self._sync:
+                file.sync()
         finally:
             file.close()
         failpoint("commit.after_tmp")
         self._fs.rename(temporary, self.path)
         failpoint("commit.after_rename")
-        self._fs.sync_dir(self.folder)
+        if self._sync:
+            self._fs.sync_dir(self.folder)
         self._version = version
 
 
@@ -131,8 +143,9 @@ def _meta_to_json(meta: SstMeta) -> dict[str, Any]:
 
 
 def _meta_from_json(fields: dict[str, Any], level: int) -> SstMeta:
-    keys = {name: bytes.fromhex(fields[name]) for name in ("min_key", "max_key")}
-    numbers = {
-        name: int(fields[name]) for name in SstMeta._fields if name != "level" and name not in keys
+    values: dict[str, Any] = {
+        name: bytes.fromhex(fields[name]) if name.endswith("_key") else int(fields[name])
+        for name in SstMeta._fields
+        if name != "level"
     }
-    return SstMeta(level=level, **numbers, **keys)
+    return SstMeta(level=level, **values)

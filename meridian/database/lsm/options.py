@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from meridian.checks import checked_int, checked_seconds
 from meridian.database.lsm.columns import Columns
+from meridian.database.lsm.table_format import MAX_BLOCK_SIZE, MIN_BLOCK_SIZE
 from meridian.database.lsm.types import MAX_KEY
 
 __all__ = [
@@ -164,7 +165,7 @@ class LsmOptions:
 _RANGES: Final = (  # name, least, most
     ("memtable_bytes", 1, None),
     ("max_immutables", 1, None),
-    ("block_size", 64, 1 << 20),
+    ("block_size", MIN_BLOCK_SIZE, MAX_BLOCK_SIZE),
     ("bits_per_key", 1, 64),
     ("block_cache_bytes", 0, None),
     ("compaction_bytes_per_s", 1, None),

@@ -16,11 +16,6 @@ class Counters:
     """
 
     gets: int = 0
-    runs_consulted: int = 0
-    range_skipped: int = 0
-    bloom_checked: int = 0
-    bloom_skipped: int = 0
-    bloom_false_positives: int = 0
     user_bytes: int = 0
     flushes: int = 0
     flush_bytes: int = 0
@@ -48,11 +43,10 @@ class LsmStats:
     """Keys and values that a scan would give, if asked for: finding out is a scan."""
 
     gets: int
-    runs_consulted: int
-    """Sorted runs whose key range held a key that was asked for: memtables are none of them."""
     range_skipped: int
     """Tables passed over because the key was outside their range."""
     bloom_checked: int
+    """Tables whose range held the key, so that their filter was asked."""
     bloom_skipped: int
     """Tables passed over because their filter said no."""
     bloom_false_positives: int
@@ -88,8 +82,8 @@ class LsmStats:
 
     @property
     def read_amp(self) -> float:
-        """Sorted runs consulted for each get."""
-        return self.runs_consulted / self.gets if self.gets else 0.0
+        """Tables consulted, filter or block, for each get."""
+        return self.bloom_checked / self.gets if self.gets else 0.0
 
     @property
     def space_amp(self) -> float | None:
