@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meridian.database.btree.catalog import TleIndex as TleIndex
     from meridian.database.btree.check import TreeStats as TreeStats
     from meridian.database.btree.errors import *  # noqa: F403
     from meridian.database.btree.layout import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from meridian.database.btree.tree import BPlusTree as BPlusTree
 
 _EXPORTS = {
+    "catalog": ("TleIndex",),
     "check": ("TreeStats",),
     "errors": (
         "BTreeError",
