@@ -44,12 +44,10 @@ class TableFile:
     the read would go there.
     """
 
-    __slots__ = ("_file", "_lock", "_readers", "closed", "path", "reads")
+    __slots__ = ("_file", "_lock", "_readers", "closed", "path")
 
     def __init__(self, file: RandomFile, path: str) -> None:
         self.path = path
-        self.reads = 0
-        """Calls that read blocks."""
         self._file = file
         self._lock = threading.Lock()
         self._readers = 0
@@ -65,7 +63,6 @@ class TableFile:
             if self.closed:
                 raise EngineClosed(f"Table {self.path}")
             self._readers += 1
-            self.reads += 1
         try:
             done = 0
             while done < len(view):
@@ -211,14 +208,17 @@ class BlockReader:
         at = np.empty(len(lengths), np.int64)
         if table is not None:
             at[blocks] = frames * np.int64(table.cache.block_size)
+        arena = self._arena if table is not None else self._no_frames
         rest = blocks[frames < 0]
+        if not len(rest):
+            return Loaded(blocks, arena, self._no_frames, at, lengths)
         sizes = lengths[rest]
         ends = np.cumsum(sizes)
         begins = ends - sizes
         at[rest] = ~begins
-        buffer = np.empty(int(ends[-1]) if len(rest) else 1, np.uint8)
+        buffer = np.empty(int(ends[-1]), np.uint8)
         unread = np.ones(len(rest), np.bool_)
-        if table is not None and len(rest) and int(sizes.max()) > table.cache.block_size:
+        if table is not None and int(sizes.max()) > table.cache.block_size:
             for k, data in table.oversized(rest.tolist()):
                 buffer[begins[k] : ends[k]] = data
                 unread[k] = False
@@ -230,9 +230,7 @@ class BlockReader:
                 view = buffer.data
                 views = [view[begins[k] : ends[k]] for k in todo.tolist()]
                 self.cached.insert_many(rest[todo].tolist(), views)
-        return Loaded(
-            blocks, self._arena if table is not None else self._no_frames, buffer, at, lengths
-        )
+        return Loaded(blocks, arena, buffer, at, lengths)
 
     def _read(self, buffer: U8, blocks: I64, begins: I64, ends: I64, todo: I64) -> None:
         """Read ``blocks[todo]`` to their places in `buffer`, neighbours in one call."""

@@ -52,7 +52,10 @@ OTHER = batch.OTHER
 
 @dataclass(slots=True)
 class ReadCounters:
-    """What became of look-ups of single keys. Tables may share one."""
+    """What became of look-ups of single keys. Tables may share one.
+
+    Counted without a lock: exact where one thread reads, close to it where many do.
+    """
 
     range_skipped: int = 0
     """Keys below or above all of a table, or between two of its blocks."""
@@ -312,10 +315,16 @@ class SSTable:
         first, behind, low, high = self._range(lo, hi)
         return scan(self._reader, first, behind, low, high, fill=fill_cache)
 
-    def columns(self, lo: Buffer | None = None, hi: Buffer | None = None) -> Columns:
-        """The entries from `lo` to `hi`, both included, as columns. Reads past the cache."""
+    def columns(
+        self, lo: Buffer | None = None, hi: Buffer | None = None, *, cached: bool = False
+    ) -> Columns:
+        """The entries from `lo` to `hi`, both included, as columns.
+
+        `cached`: what is in the cache is taken from there, which counts as hits and misses; else
+        all is read. The cache is not filled. Raises as `get`.
+        """
         first, behind, low, high = self._range(lo, hi)
-        return trimmed(decode(self._reader, first, behind, cached=False), low, high)
+        return trimmed(decode(self._reader, first, behind, cached=cached), low, high)
 
     def verify(self) -> None:
         """Read the whole file again and compare its parts. Raises `CorruptTable`."""

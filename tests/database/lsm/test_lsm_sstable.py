@@ -200,7 +200,8 @@ def test_a_table_is_a_sorted_dict(
                 if (lo is None or entry[0] >= lo) and (hi is None or entry[0] <= hi)
             ]
             assert list(table.iter(lo, hi, fill_cache=rng.random() < 0.5)) == want
-            assert list(table.columns(lo, hi).items()) == want
+            for cached in (False, True):
+                assert list(table.columns(lo, hi, cached=cached).items()) == want
         table.verify()
     assert cache is None or cache.resident() == []
 

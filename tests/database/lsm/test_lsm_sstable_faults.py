@@ -333,6 +333,45 @@ def test_the_file_is_closed_when_the_last_read_ends(small_table: tuple[Path, Ent
     assert fs.counts["close"] == 1
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_table_closed_under_its_readers(
+    catalog: tuple[SSTable, np.ndarray], cached: bool
+) -> None:
+    """Every read is right or says that the table is closed; none meets another file."""
+    _, values = catalog
+    cache = BlockCache(9 * 4096) if cached else None
+    for _ in range(5):
+        table = SSTable(catalog[0].path, cache)
+        start, outcomes = threading.Barrier(4), []
+
+        def work(seed: int, table: SSTable = table, start: threading.Barrier = start) -> None:
+            rng = random.Random(seed)
+            start.wait(60)
+            try:
+                while True:
+                    low = rng.randrange(9_000)
+                    keys = [norad_key(2 * i) for i in range(low, low + 40)]
+                    want = [values[i].tobytes() for i in range(low, low + 40)]
+                    assert [table.get(key) for key in keys] == want
+                    assert everything(table, keys) == want
+                    assert [value for _, value in table.iter(keys[0], keys[-1])] == want
+            except BaseException as error:
+                outcomes.append(type(error))
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+        for thread in threads:
+            thread.start()
+        start.wait(60)
+        for _ in range(200):
+            table.get(norad_key(2))
+        table.close()
+        with open(catalog[0].path, "rb"):  # may well get the descriptor
+            for thread in threads:
+                thread.join(60)
+        assert outcomes == [EngineClosed] * 3
+        assert cache is None or (cache.resident() == [] and not any(cache.pins))
+
+
 def test_threads_read_one_table(catalog: tuple[SSTable, np.ndarray]) -> None:
     """Five frames for 233 blocks: they are evicted and loaded under the readers all the time."""
     _, values = catalog
