@@ -340,9 +340,10 @@ def test_a_table_closed_under_its_readers(
     """Every read is right or says that the table is closed; none meets another file."""
     _, values = catalog
     cache = BlockCache(9 * 4096) if cached else None
+    outcomes: list[type[BaseException]] = []
     for _ in range(5):
         table = SSTable(catalog[0].path, cache)
-        start, outcomes = threading.Barrier(4), []
+        start = threading.Barrier(4)
 
         def work(seed: int, table: SSTable = table, start: threading.Barrier = start) -> None:
             rng = random.Random(seed)
@@ -369,6 +370,7 @@ def test_a_table_closed_under_its_readers(
             for thread in threads:
                 thread.join(60)
         assert outcomes == [EngineClosed] * 3
+        outcomes.clear()
         assert cache is None or (cache.resident() == [] and not any(cache.pins))
 
 
