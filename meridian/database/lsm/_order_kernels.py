@@ -94,35 +94,48 @@ def _by_bytes(words: U64, order: I64) -> I64:
 
 
 @njit(cache=True, nogil=True)
+def _alike(words: U64, runs: U64, order: I64) -> tuple[I64, U64]:
+    """Which places of `order` hold keys that no window told apart yet, and which run each is of.
+
+    Keys of one run were alike before this window. A key that ends in it is alike to none.
+    """
+    places, of = np.empty(len(order), np.int64), np.empty(len(order), np.uint64)
+    left, first = 0, 0
+    for k in range(1, len(order) + 1):
+        a, b = order[first], order[min(k, len(order) - 1)]
+        if k < len(order) and words[b] == words[a] and runs[b] == runs[a]:
+            continue
+        if k - first > 1 and words[a] & _BYTE == np.uint64(WINDOW):
+            for place in range(first, k):
+                places[left], of[left] = place, first
+                left += 1
+        first = k
+    return places[:left], of[:left]
+
+
+@njit(cache=True, nogil=True)
 def key_order(data: U8, starts: I64) -> I64:
     """The keys' numbers in the order of the keys; of two that are equal, the first comes first.
 
     Seven bytes of all, then the next seven of those that were alike, and so on: it reads of each
     key what tells it from the others, once.
     """
-    order = np.arange(len(starts) - 1)
-    rows, places, runs = order.copy(), order.copy(), np.zeros(len(order), np.uint64)
-    depth = 0
-    while len(rows) > 1:
-        words, alike = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint64)
-        for k in range(len(rows)):
-            words[k] = window(data, starts[rows[k]] + depth, starts[rows[k] + 1])
-        by = _by_bytes(words, np.arange(len(rows)))
-        by = _by_bytes(runs, by)  # back into the runs of alike keys in which they came
-        left, first = 0, 0
-        for k in range(len(by)):
-            order[places[k]] = rows[by[k]]
-        for k in range(1, len(by) + 1):
-            a, b = by[first], by[min(k, len(by) - 1)]
-            if k < len(by) and words[b] == words[a] and runs[b] == runs[a]:
-                continue
-            if k - first > 1 and words[a] & _BYTE == np.uint64(WINDOW):
-                for j in range(first, k):
-                    places[left], alike[left] = places[j], first
-                    left += 1
-            first = k
-        places, runs = places[:left], alike[:left]
+    count = len(starts) - 1
+    words, depth = np.empty(count, np.uint64), WINDOW
+    for i in range(count):
+        words[i] = window(data, starts[i], starts[i + 1])
+    order = _by_bytes(words, np.arange(count))
+    places, runs = _alike(words, np.zeros(count, np.uint64), order)
+    while len(places) > 0:
         rows = order[places]
+        words = np.empty(len(rows), np.uint64)
+        for i in range(len(rows)):
+            words[i] = window(data, starts[rows[i]] + depth, starts[rows[i] + 1])
+        by = _by_bytes(words, np.arange(len(rows)))
+        by = _by_bytes(runs, by)  # back into the runs in which they came
+        order[places] = rows[by]
+        still, runs = _alike(words, runs, by)
+        places = places[still]
         depth += WINDOW
     return order
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from itertools import accumulate, islice, repeat
-from operator import add
-
-import numpy as np
+from itertools import islice, repeat
 
 from meridian.checks import checked_int
-from meridian.database.lsm.arenas import Strings, as_list
+from meridian.database.lsm.arenas import Strings
 from meridian.database.lsm.columns import Columns
 from meridian.database.lsm.errors import FrozenError
+from meridian.database.lsm.records import Records
 from meridian.database.lsm.sorted_keys import SortedKeys
 from meridian.database.lsm.types import (
     MAX_KEY,
@@ -118,7 +116,10 @@ class MemTable:
         Raises `TypeError` and `ValueError` as `checked_key` and `checked_value` do, and
         `FrozenError`; then nothing is changed.
         """
-        key, value = checked_key(key), checked_value(value)
+        if type(key) is not bytes or not 0 < len(key) <= MAX_KEY:
+            key = checked_key(key)
+        if type(value) is not bytes or len(value) > MAX_VALUE:
+            value = checked_value(value)
         with self.lock:
             self.store(key, value, lsn)
 
@@ -161,23 +162,33 @@ class MemTable:
         Raises as `put` does, and `ValueError` unless there are as many values as keys; then
         nothing is changed. Scans see all of them or none.
         """
-        names = as_list("keys", keys, least=1, most=MAX_KEY)
-        stored = as_list("values", values, least=0, most=MAX_VALUE)
-        if len(names) != len(stored):
-            raise ValueError(f"Expected as many values as keys, got {len(stored)} and {len(names)}")
-        ends: Sequence[int]
-        if isinstance(keys, np.ndarray) and isinstance(values, np.ndarray):
-            size = keys.shape[1] + values.shape[1]
-            ends = range(size, size * len(names) + 1, size)
-        else:
-            ends = [*accumulate(map(add, map(len, names), map(len, stored)))]
-        return self._store_many(names, stored, ends, lsn)
+        records, lsn = Records.puts(keys, values), checked_int("lsn", lsn)
+        with self.lock:
+            return self.store_many(records, lsn=lsn)
 
     def delete_many(self, keys: Strings, lsn: int = 0) -> int:
         """Store tombstones, as `put_many` stores values; how many that were."""
-        names = as_list("keys", keys, least=1, most=MAX_KEY)
-        dead: list[Value] = [TOMBSTONE] * len(names)
-        return self._store_many(names, dead, [*accumulate(map(len, names))], lsn)
+        records, lsn = Records.deletes(keys), checked_int("lsn", lsn)
+        with self.lock:
+            return self.store_many(records, lsn=lsn)
+
+    def store_many(
+        self, records: Records, first: int = 0, stop: int | None = None, lsn: int = 0
+    ) -> int:
+        """`put_many` or `delete_many` of those from `first` to before `stop`, for one who holds
+        `lock`; how many were stored."""
+        if self.frozen:
+            raise FrozenError(self.table_id)
+        at, stop = first, len(records.keys) if stop is None else stop
+        while at < stop and (at == first or self.size_bytes < self.size_limit):
+            # So many fill the table if all keys are new; fewer do not.
+            room = self.size_limit - self.size_bytes + records.size_bytes(0, at)
+            full = min(stop, bisect_left(records.ends, room, at, stop) + 1)
+            new = self._store_new(records, at, full)
+            at = full if new else self._store_each(records, at, stop)
+        if lsn and at > first:
+            self._count_lsns(lsn, at - first)
+        return at - first
 
     def write(self, entries: Iterable[tuple[Buffer, Buffer | Value]], lsn: int = 0) -> int:
         """Store values and tombstones in one step, all of them whatever the limit; how many.
@@ -228,8 +239,12 @@ class MemTable:
         """The same as columns."""
         columns, lo, hi = self._columns, _bound(lo), _bound(hi)
         if columns is None:
-            from meridian.database.lsm.ordering import as_columns
+            from meridian.database.lsm.ordering import as_columns, sorted_columns
 
+            if lo is None and hi is None:  # quicker than to look each value up
+                with self.lock:
+                    keys, values = [*self._entries], [*self._entries.values()]
+                return sorted_columns(keys, values)
             return as_columns(*self._between(lo, hi, None))
         return _part(columns, lo, hi)
 
@@ -249,7 +264,8 @@ class MemTable:
             if self._columns is None:
                 from meridian.database.lsm.ordering import sorted_columns
 
-                self._columns = sorted_columns([*self._entries], [*self._entries.values()])
+                entries, dead = self._entries, self.tombstones > 0
+                self._columns = sorted_columns([*entries], [*entries.values()], tombstones=dead)
             return self._columns
 
     def _between(
@@ -259,51 +275,29 @@ class MemTable:
             keys = self._keys.between(lo, hi, limit)
             return keys, [*map(self._entries.__getitem__, keys)]
 
-    def _store_many(
-        self, keys: list[bytes], values: Sequence[Value], ends: Sequence[int], lsn: int
-    ) -> int:
-        """`ends[i]` is the size of the first i + 1 of them."""
-        lsn, done, count = checked_int("lsn", lsn), 0, len(keys)
-        with self.lock:
-            if self.frozen:
-                raise FrozenError(self.table_id)
-            while done < count and (not done or self.size_bytes < self.size_limit):
-                before = ends[done - 1] if done else 0
-                # So many fill the table if all keys are new; fewer do not.
-                fits = bisect_left(ends, before + self.size_limit - self.size_bytes)
-                stop = min(count, max(fits, done) + 1)
-                done = self._store_some(keys, values, ends, done, stop)
-            if lsn and done:
-                self._count_lsns(lsn, done)
-        return done
-
-    def _store_some(
-        self,
-        keys: list[bytes],
-        values: Sequence[Value],
-        ends: Sequence[int],
-        first: int,
-        stop: int,
-    ) -> int:
-        """Store those from `first` on, to `stop` or until the table is full; where it stopped."""
-        entries = self._entries
-        some = keys[first:stop] if first or stop < len(keys) else keys
-        if not entries.keys().isdisjoint(some):  # what is overwritten must be found: one by one
-            for i in range(first, len(keys)):
-                self.store(keys[i], values[i])
-                if self.size_bytes >= self.size_limit:
-                    return i + 1
-            return len(keys)
-        before, dead = len(entries), values[first] is TOMBSTONE  # all of them or none
-        entries.update(zip(some, islice(values, first, stop), strict=True))
-        added = len(entries) - before
-        if added == len(some):
-            self.size_bytes += ends[stop - 1] - (ends[first - 1] if first else 0)
+    def _store_new(self, records: Records, first: int, stop: int) -> bool:
+        """Store them all at once, if no key is here already; whether it did."""
+        entries, before = self._entries, len(self._entries)
+        keys = records.keys[first:stop]
+        if not entries.keys().isdisjoint(keys):
+            return False
+        entries.update(zip(keys, islice(records.values, first, stop), strict=True))
+        added, dead = len(entries) - before, records.values[first] is TOMBSTONE
+        if added == len(keys):
+            self.size_bytes += records.size_bytes(first, stop)
         else:  # a key came twice: what is left counts
-            for key in {*some}:
-                self.size_bytes += len(key) + (0 if dead else len(entries[key]))  # type: ignore[arg-type]
-        if dead:
-            self.tombstones += added
+            for key in {*keys}:
+                value = entries[key]
+                self.size_bytes += len(key) + (0 if value is TOMBSTONE else len(value))
+        self.tombstones += added * dead
+        return True
+
+    def _store_each(self, records: Records, first: int, stop: int) -> int:
+        """Store one by one, what is overwritten must be found, until the table is full; the end."""
+        for i in range(first, stop):
+            self.store(records.keys[i], records.values[i])
+            if self.size_bytes >= self.size_limit:
+                return i + 1
         return stop
 
     def _count_lsns(self, first: int, count: int) -> None:

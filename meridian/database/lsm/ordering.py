@@ -33,9 +33,11 @@ def in_order(keys: Sequence[bytes]) -> list[bytes]:
     return [*map(keys.__getitem__, key_order(*joined(keys)).tolist())]
 
 
-def as_columns(keys: Sequence[bytes], values: Sequence[Value]) -> Columns:
-    """Entries as columns, in their order."""
-    if TOMBSTONE in values:
+def as_columns(
+    keys: Sequence[bytes], values: Sequence[Value], *, tombstones: bool = True
+) -> Columns:
+    """Entries as columns, in their order; without `tombstones` none is looked for."""
+    if tombstones and TOMBSTONE in values:
         dead = np.fromiter((value is TOMBSTONE for value in values), np.bool_, len(values))
         values = [b"" if value is TOMBSTONE else value for value in values]
     else:
@@ -43,9 +45,11 @@ def as_columns(keys: Sequence[bytes], values: Sequence[Value]) -> Columns:
     return Columns(*joined(keys), *joined(values), dead)  # type: ignore[arg-type]
 
 
-def sorted_columns(keys: Sequence[bytes], values: Sequence[Value]) -> Columns:
+def sorted_columns(
+    keys: Sequence[bytes], values: Sequence[Value], *, tombstones: bool = True
+) -> Columns:
     """Entries in any order, no key twice, as columns in the order of keys."""
-    given = as_columns(keys, values)
+    given = as_columns(keys, values, tombstones=tombstones)
     return _gathered(given, key_order(given.keys, given.key_starts))
 
 

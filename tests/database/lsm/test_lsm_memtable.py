@@ -24,6 +24,7 @@ from meridian.database.lsm import (
 )
 from meridian.database.lsm import _order_kernels as kernels
 from meridian.database.lsm.ordering import in_order, sorted_columns
+from meridian.database.lsm.records import Records
 from tests.database.lsm.twins import twins
 
 KEY = st.binary(min_size=1, max_size=3) | st.binary(min_size=1, max_size=30)
@@ -203,6 +204,35 @@ def test_batches_make_the_same_tables_as_single_puts(
         assert batches(limit, rows[0], values, size) == expected
 
 
+@given(st.lists(st.tuples(KEY, VALUE), max_size=40), st.integers(1, 80), st.integers(1, 15))
+def test_checked_records_go_into_one_table_after_the_other(
+    entries: list[tuple[bytes, bytes]], limit: int, window: int
+) -> None:
+    keys, values = [k for k, _ in entries], [v for _, v in entries]
+    for records in (Records.puts(keys, values), Records.deletes(keys)):
+        sizes = [
+            len(k) + (0 if v is TOMBSTONE else len(v)) for k, v in zip(*records[:2], strict=True)
+        ]
+        tables, at = [MemTable(limit)], 0
+        while at < len(keys):
+            table = tables[-1]
+            with table.lock:
+                stop = min(at + window, len(keys))
+                taken = table.store_many(records, at, stop, lsn=at + 1)
+            assert table.max_lsn == at + taken
+            assert records.size_bytes(at, at + taken) == sum(sizes[at : at + taken])
+            assert at + taken == stop or table.should_flush
+            at += taken
+            if table.should_flush:
+                tables.append(MemTable(limit))
+        alone = [MemTable(limit)]
+        for key, value in zip(records.keys, records.values, strict=True):
+            alone[-1].write([(key, value)])
+            if alone[-1].should_flush:
+                alone.append(MemTable(limit))
+        assert [table.items() for table in tables] == [table.items() for table in alone]
+
+
 def test_a_large_batch_of_rows() -> None:
     ids = np.random.default_rng(5).permutation(100_000)
     values = np.random.default_rng(6).integers(0, 256, (100_000, 82), dtype=np.uint8)
@@ -325,6 +355,17 @@ def test_scans_between_writes_of_any_number() -> None:
         expected = sorted(model.items())
         assert table.items() == expected
         assert table.items(expected[0][0] if expected else None, limit=7) == expected[:7]
+
+
+def test_columns_of_a_table_in_use() -> None:
+    table = MemTable()
+    for i in range(1000):
+        table.put(norad_key(i * 7919 % 1000), b"%d" % i)
+    table.delete(norad_key(77))
+    assert [*table.columns().items()] == table.items()
+    assert [*table.columns(norad_key(70), norad_key(80)).items()] == table.items()[70:81]
+    table.put(norad_key(77), b"back")
+    assert table.columns().value(77) == b"back"
 
 
 def test_tables_may_share_a_lock() -> None:
