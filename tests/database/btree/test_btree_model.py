@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from meridian.database.btree import DuplicateKey
+from meridian.database.btree import NO_RID, DuplicateKey
 from meridian.database.storage import RecordId
 from tests.database.btree.store import Store
 
@@ -81,6 +83,42 @@ class TreeMachine(RuleBasedStateMachine):
     def get(self, key: int) -> None:
         assert self.tree.get(key) == self.model.get(key)
         assert (key in self.tree) == (key in self.model)
+
+    @rule(batch=BATCHES)
+    def put_many(self, batch: list[tuple[int, RecordId]]) -> None:
+        keys = np.array([key for key, _ in batch], np.uint32)
+        rids = np.array([rid.pack() for _, rid in batch], np.uint64)
+        new = {key for key, _ in batch} - self.model.keys()
+        assert self.tree.put_many(keys, rids) == len(new)
+        self.model.update(batch)
+
+    @rule(keys=st.lists(KEYS, max_size=60))
+    def delete_many(self, keys: list[int]) -> None:
+        there = {key for key in keys if self.model.pop(key, None) is not None}
+        assert self.tree.delete_many(np.array(keys, np.uint32)) == len(there)
+
+    @rule(keys=st.lists(KEYS, max_size=60))
+    def get_many(self, keys: list[int]) -> None:
+        found = self.tree.get_many(np.array(keys, np.uint32)).tolist()
+        expected = [self.model[key].pack() if key in self.model else NO_RID for key in keys]
+        assert found == expected
+
+    @rule(lo=KEYS, hi=KEYS, reverse=st.booleans())
+    def range(self, lo: int, hi: int, reverse: bool) -> None:
+        keys = sorted(self.model)
+        keys = keys[bisect_left(keys, lo) : bisect_right(keys, hi)]
+        expected = [(key, self.model[key]) for key in keys]
+        packed = [(key, rid.pack()) for key, rid in expected]
+        found = list(self.tree.range(lo, hi, reverse=reverse))
+        assert found == (expected[::-1] if reverse else expected)
+        assert list(self.tree.items(lo, hi)) == packed
+        arrays = self.tree.range_arrays(lo, hi)
+        assert list(zip(*(array.tolist() for array in arrays), strict=True)) == packed
+
+    @rule()
+    def vacuum(self) -> None:
+        self.tree.vacuum()
+        self.tree.check()
 
     @rule()
     def reopen(self) -> None:
