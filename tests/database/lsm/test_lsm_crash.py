@@ -47,6 +47,14 @@ def live(folder, point, strategy, background):
         engine.flush()
         os.write(said, b".")
 
+with LsmEngine(os.path.join(sys.argv[1], "kernels")) as engine:  # loaded before there are children
+    for _ in range(2):
+        engine.put(b"k", b"v")
+        engine.delete(b"l")
+        engine.flush()
+    engine.compact(full=True)
+    engine.get(b"k")
+
 for case in sys.argv[2:]:
     point, strategy, background = case.split(",")
     child = os.fork()
