@@ -31,6 +31,9 @@ from typing import Any
 # Loaded on first use: ipywidgets and anywidget cost a third of a second to import.
 _HOMES = {
     "AskSequence": "ask_sequence",
+    "BTreeDescent": "btree_descent",
+    "BTreeFanout": "btree_fanout",
+    "BTreeGrowth": "btree_growth",
     "BitFlipper": "storage_pages",
     "BroadcastRing": "broadcast_ring",
     "CancellationLab": "cancellation",
@@ -75,11 +78,15 @@ _HOMES = {
     "show_locks": "lock_graph",
     "show_page": "storage_pages",
     "show_source": "source_code",
+    "show_tree": "btree_svg",
     "verdict_card": "verdict",
 }
 
 __all__ = [
     "AskSequence",
+    "BTreeDescent",
+    "BTreeFanout",
+    "BTreeGrowth",
     "BitFlipper",
     "BroadcastRing",
     "CancellationLab",
@@ -124,6 +131,7 @@ __all__ = [
     "show_locks",
     "show_page",
     "show_source",
+    "show_tree",
     "verdict_card",
 ]
 
