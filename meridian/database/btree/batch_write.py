@@ -83,7 +83,7 @@ def _in_slices(tree: BPlusTree, keys: Keys, size: int, work: Callable[[slice, St
         raise
     finally:
         with tree.pool.latch:
-            tree._changed(0)  # the kernels counted
+            tree._roots[tree._count_slot] = tree.count  # the kernels counted
 
 
 def _put(tree: BPlusTree, keys: Keys, rids: Rids, state: State) -> int:
