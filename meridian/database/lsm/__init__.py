@@ -54,7 +54,7 @@ _EXPORTS = {
     "block": ("Block", "encode_block"),
     "cache": ("BlockCache", "CacheStatistics"),
     "sstable_builder": ("SSTableBuilder",),
-    "sstable": ("ReadCounters", "SSTable"),
+    "sstable": ("Probe", "ReadCounters", "SSTable"),
     "batch": ("WriteBatch",),
     "engine": ("LsmEngine",),
     "options": ("KeyPrefix", "LsmOptions"),

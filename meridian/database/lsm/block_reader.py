@@ -137,10 +137,9 @@ class Loaded:
     """Blocks in memory for one call: block b begins at ``at[b]`` of `arena`, or at ``~at[b]`` of
     `buffer`."""
 
-    __slots__ = ("arena", "at", "blocks", "buffer", "lengths")
+    __slots__ = ("arena", "at", "buffer", "lengths")
 
-    def __init__(self, blocks: I64, arena: U8, buffer: U8, at: I64, lengths: I64) -> None:
-        self.blocks = blocks
+    def __init__(self, arena: U8, buffer: U8, at: I64, lengths: I64) -> None:
         self.arena = arena
         self.buffer = buffer
         self.at = at
@@ -159,7 +158,7 @@ def entry_at(data: mmap | memoryview, at: int) -> tuple[bytes, Value]:
 class BlockReader:
     """Bring blocks of a table into memory, each checked before anybody sees it."""
 
-    __slots__ = ("_arena", "_no_frames", "blocks_read", "cached", "file", "index")
+    __slots__ = ("_alone", "_arena", "_no_frames", "blocks_read", "cached", "file", "index")
 
     def __init__(self, file: TableFile, index: TableIndex, cached: CachedTable | None) -> None:
         self.file = file
@@ -167,6 +166,7 @@ class BlockReader:
         self.cached = cached
         self.blocks_read = 0
         """Blocks that came from the file."""
+        self._alone = np.full(len(index), ~0)  # where a block is that was read by itself
         self._no_frames = np.zeros(1, np.uint8)
         self._arena: U8 = self._no_frames if cached is None else cached.cache.arena
 
@@ -180,7 +180,7 @@ class BlockReader:
         data = np.empty(index.lengths[block], np.uint8)
         self.file.read(data.data, int(index.offsets[block]), f"block {block}")
         self.blocks_read += 1
-        self._check(data, np.full(block + 1, -1), np.array([block]))  # -1 is ~0: at its beginning
+        self._check(data, self._alone, np.array([block]))
         if cached is not None:
             cached.insert(block, data.data)
         return data
@@ -211,7 +211,7 @@ class BlockReader:
         arena = self._arena if table is not None else self._no_frames
         rest = blocks[frames < 0]
         if not len(rest):
-            return Loaded(blocks, arena, self._no_frames, at, lengths)
+            return Loaded(arena, self._no_frames, at, lengths)
         sizes = lengths[rest]
         ends = np.cumsum(sizes)
         begins = ends - sizes
@@ -230,7 +230,7 @@ class BlockReader:
                 view = buffer.data
                 views = [view[begins[k] : ends[k]] for k in todo.tolist()]
                 self.cached.insert_many(rest[todo].tolist(), views)
-        return Loaded(blocks, arena, buffer, at, lengths)
+        return Loaded(arena, buffer, at, lengths)
 
     def _read(self, buffer: U8, blocks: I64, begins: I64, ends: I64, todo: I64) -> None:
         """Read ``blocks[todo]`` to their places in `buffer`, neighbours in one call."""

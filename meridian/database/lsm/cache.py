@@ -292,9 +292,8 @@ class CachedTable:
         self, blocks: Sequence[int], views: Sequence[memoryview], *, scan: bool = False
     ) -> None:
         """Keep copies of blocks that were checked."""
-        with self.cache.lock:
-            for block, data in zip(blocks, views, strict=True):
-                self.cache._insert(self, block, data, scan)
+        for block, data in zip(blocks, views, strict=True):
+            self.insert(block, data, scan=scan)  # one at a time: others want the lock as well
 
     def pin(self, blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """The frame of each block, -1 for what is not in one; those stay until `unpin`.

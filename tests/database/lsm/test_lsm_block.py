@@ -156,11 +156,16 @@ def test_check_search_and_decode(entries: Entries) -> None:
         assert place == reading.find_key.py_func(padded, 3, len(data), key)
         if place < 0:
             assert block.get(key) is MISSING
+            after = sum(held < key for held in keys_of(entries))
+            want = 3 + block.offsets[after] if after < len(entries) else -1
+            assert reading.lower_bound(padded, 3, len(data), key, 0, len(key)) == (want, False)
             continue
         begin, length = place >> 17, place >> 1 & 0xFFFF
         value = TOMBSTONE if place & 1 else padded[begin : begin + length].tobytes()
         assert value == block.get(key) == held[key]
-        at, same = reading.lower_bound(padded, 3, len(data), key, 0, len(key))
+        args = (padded, 3, len(data), b"?" + key, 1, 1 + len(key))
+        at, same = reading.lower_bound(*args)
+        assert (at, same) == reading.lower_bound.py_func(*args)
         assert same
         assert at == 3 + block.offsets[keys_of(entries).index(key)]
     for run in (reading.decode_blocks, reading.decode_blocks.py_func):
