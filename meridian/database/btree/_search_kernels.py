@@ -206,7 +206,10 @@ def get(meta: I64, key: Int) -> Int:
     if meta[HEIGHT] == 0:
         meta[HITS] = 0
         return np.int64(ABSENT)
-    return get_from(meta, key, meta[ROOT], meta[HEIGHT] - 1)
+    found = get_from(meta, key, meta[ROOT], meta[HEIGHT] - 1)
+    if found < ABSENT:
+        meta[HITS] = 0  # the lookup begins anew, page by page, and counts them then
+    return found
 
 
 @njit(cache=True, nogil=True)
