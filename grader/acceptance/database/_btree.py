@@ -13,7 +13,9 @@ from grader.judging.compare import CriterionFailed, require, show
 from grader.proxy.submission import Submission
 
 __all__ = [
+    "ABSENT",
     "BASE",
+    "BOUNDS",
     "BULK",
     "DELETE",
     "MAX_KEY",
@@ -36,7 +38,9 @@ CHUNK = 5_000  # calls in one question
 
 # What other tests stand on: when one of these fails, they would only say the same again.
 BASE = "test_ten_thousand_lookups"
+ABSENT = "test_absent_keys"
 RANGE = "test_a_hundred_and_one"
+BOUNDS = "test_any_bounds"
 DELETE = "test_a_thousand_deleted"
 BULK = "test_bulk_load"
 # What the judge's walk stands on wherever it is not the point.

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from grader.acceptance.database._btree import (
+    BOUNDS,
     BULK,
     MAX_KEY,
     RANGE,
@@ -27,20 +28,21 @@ from grader.judging.compare import expect, require, show
 from grader.proxy.submission import Submission
 
 FRAMES = 16
+KEYS = 10_000
 OPEN = 20  # ranges at once, more than there are frames
-BASES = (RANGE, *SPLITS, BULK, "5")
+BASES = (RANGE, BOUNDS, *SPLITS, BULK, "5")
 
 
 @pytest.mark.criterion("6", points=6, after=BASES)
 def test_sixteen_frames(submission: Submission, rng: random.Random) -> None:
     """With 16 frames every answer is the same, pages are evicted, no call leaves a pin."""
-    entries = record_ids(rng, random_keys(rng, 10_000))
+    entries = record_ids(rng, random_keys(rng, KEYS))
     with opened(submission, "frames.oor", FRAMES) as index:
         index.insert(entries)
         _expect_evictions(index)
         index.expect_found(entries, entries)
         index.expect_range(0, MAX_KEY, entries)
-        index.delete(rng.sample(sorted(entries), 1_000), entries)
+        index.delete(rng.sample(sorted(entries), KEYS // 10), entries)
         index.delete([1, 2, 3], entries)
         index.expect_stored(entries, f"{FRAMES} frames, after inserts and deletes")
         index.delete(list(entries), entries)
@@ -119,6 +121,7 @@ def _expect_no_pin(index: Index) -> None:
 
 # -- 7 -------------------------------------------------------------------------------------------
 
+RUN_IDS = 6_000
 PHASES = ("insert", "lookup", "range", "delete", "bulk")
 FIELDS = ("phase", "height", "leaves", "fill", "hits", "misses")
 
@@ -153,9 +156,13 @@ def test_the_same_run_twice(submission: Submission) -> None:
 
 def _expect_true(rows: list[dict[str, Any]], raw: bytes) -> None:
     tree = walk(raw)
-    stored(tree, {key: 1 + key // 47 << 16 | key % 47 for key in range(1, 10_001)}, "After the run")
+    stored(
+        tree,
+        {key: 1 + key // 47 << 16 | key % 47 for key in range(1, RUN_IDS + 1)},
+        "After the run",
+    )
     last, emptied = rows[4], rows[3]
-    fill = round(10_000 / (len(tree.leaves) * LEAF_CAP), 4)
+    fill = round(RUN_IDS / (len(tree.leaves) * LEAF_CAP), 4)
     want = (tree.height, len(tree.leaves), fill)
     got = (last["height"], last["leaves"], last["fill"])
     expect(got, want, "height, leaves and fill of phase 'bulk', beside the file")

@@ -33,6 +33,18 @@ def rid(packed: int) -> RecordId:
     return RecordId(packed >> 16, packed & 0xFFFF)
 
 
+def node(package: Any, keys: list[int], children: list[int], asked: list[int]) -> list[Any]:
+    """An internal node of level 1: which child for each of `asked`, its page, and read again."""
+    made = package.InternalNode(7, 1)
+    made.keys.extend(keys)
+    made.children.extend(children)
+    page = bytearray(4096)
+    made.to_page(page)
+    again = package.InternalNode.from_page(page)
+    found = [made.find_child(key) for key in asked]
+    return [found, bytes(page), [list(again.keys), list(again.children)]]
+
+
 class Index:
     """A tree of the package on a pool of its own."""
 

@@ -22,9 +22,9 @@ from grader.races.contest import Contest
 from grader.races.race import Race, require_ratio, timed
 from meridian.testing.storage import PAGE_SIZE
 
-BATCH = 4_000  # calls in a round
-STORED = 40_000  # keys in the tree that is read
-LOADED = 20_000  # keys in a round of bulk loading, and of inserts beside it
+BATCH = 3_000  # calls in a round
+STORED = 30_000  # keys in the tree that is read
+LOADED = 8_000  # keys in a round of bulk loading, and of inserts beside it
 ROUNDS = 20
 REWRITTEN = 4  # entries changed before a round of gets
 BULK_TIMES = 5.0  # bulk_load against inserts
@@ -85,8 +85,11 @@ class Gets:
         self._rng = random.Random(seed)
         self._entries = record_ids(self._rng, self._rng.sample(range(2**KEY_BITS), STORED))
         self._racer = _racer(side, name, peer=peer)
-        self._racer.deal(list(self._entries), list(self._entries.values()))
-        self._racer.insert()
+        keys = list(self._entries)
+        for start in range(0, STORED, BATCH):
+            part = keys[start : start + BATCH]
+            self._racer.deal(part, [self._entries[key] for key in part])
+            self._racer.insert()
         self._places: dict[int, tuple[int, int]] = {}  # page and byte of each key's slot
         if not peer:
             self._racer.save()

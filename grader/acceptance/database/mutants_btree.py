@@ -119,17 +119,6 @@ MUTANTS = (
         (Change(TREE, "            neighbour.prev_leaf = right.page_id\n", ""),),
     ),
     Variant(
-        "leaf_key_moves_up",  # the separator leaves the leaf, as it leaves an internal node
-        "3",
-        (
-            Change(
-                NODE,
-                "        return right.keys[0], right\n",
-                "        return (right.keys[0] + (len(right.keys) > 2)), right\n",
-            ),
-        ),
-    ),
-    Variant(
         "middle_key_stays",  # an internal split leaves the separator in the left half as well
         "3",
         (
@@ -211,13 +200,13 @@ MUTANTS = (
     ),
     # -- 5: deleting
     Variant(
-        "wrong_separator_goes",  # with child i goes the separator on its right
+        "wrong_separator_goes",  # with a child goes the last separator
         "5",
         (
             Change(
                 TREE,
                 "del node.keys[max(i - 1, 0)]",
-                "del node.keys[min(i, len(node.keys) - 1)]",
+                "del node.keys[-1]",
             ),
         ),
     ),
@@ -393,10 +382,14 @@ PROOF = Proof(
     races=(SLOW, *CHEATS),
     quick={
         "grader.acceptance.database._btree_structure:EXAMPLES": 12,
-        "grader.acceptance.database._btree_structure:BULK_KEYS": 30_000,
-        "grader.acceptance.database._btree_structure:FEWEST": 75,
-        "grader.acceptance.database._btree_structure:MOST": 150,
-        "grader.acceptance.database._btree_lookup:KEYS": 3_000,
+        "grader.acceptance.database._btree_structure:BULK_KEYS": 12_000,
+        "grader.acceptance.database._btree_structure:FEWEST": 30,
+        "grader.acceptance.database._btree_structure:MOST": 60,
+        "grader.acceptance.database._btree_structure:IDS": 2_000,
+        "grader.acceptance.database._btree_structure:REFILLED": 800,
+        "grader.acceptance.database._btree_structure:CYCLES": 2,
+        "grader.acceptance.database._btree_lookup:KEYS": 2_000,
+        "grader.acceptance.database._btree_frames:KEYS": 6_500,
         "grader.acceptance.database._btree_race:ROUNDS": 8,
     },
     race_points=4,

@@ -1,0 +1,39 @@
+"""The run that the directive asks for: five phases, a line for each."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+from meridian.database.storage import BufferPool, PageFile, RecordId
+
+from .btree import BPlusTree
+
+IDS, SEED, PER_PAGE = 6_000, 43, 47
+
+
+def record_id(key: int) -> RecordId:
+    """Where module 1 would have put object `key`: 47 records to a page. Given."""
+    return RecordId(1 + key // PER_PAGE, key % PER_PAGE)
+
+
+def run_acceptance(path: str | os.PathLike[str], frames: int = 16) -> list[dict[str, Any]]:
+    """Run on a fresh file at `path`, replacing what is there; print and return a row per phase.
+
+    1. `insert`: ids 1 to 6,000, each with `record_id(id)`, in the order
+       ``random.Random(43).sample(range(1, 6_001), 6_000)``
+    2. `lookup`: `get` of 1 to 7,000, ascending
+    3. `range`: `range(3000, 3100)`, then all of it, both to the end
+    4. `delete`: 10, 20, .. 6,000, ascending, then all that are left, ascending
+    5. `bulk`: `bulk_load` of the same 6,000 ids
+
+    A row has, in this order: `phase`; `height`, `leaves` and `fill` (rounded to 4 digits) when the
+    phase has ended; `hits` and `misses` of the pool in the phase, without what asking for the
+    others costs. Printed as ``insert: height=2 leaves=..``: no time, no address, nothing that
+    differs from run to run. The file is closed at the end, with the tree of phase 5 in it.
+    """
+    raise NotImplementedError(
+        "database/02-btree #7: run_acceptance() - a function per phase, the pool's counters around it"
+    )
