@@ -441,9 +441,9 @@ def test_batches_and_their_twins(entries: Entries, others: list[bytes], rng: ran
         spans_of(*common, found, spans)
         values, starts = np.zeros(int(spans[:, 1].sum()), np.uint8), np.zeros(len(todo) + 1, int)
         gather(u8(arena), u8(buffer), spans, values, starts)
-        wanted = {asked[i] for i in todo}
+        chosen = {*todo.tolist()}
         for i, key in enumerate(asked):
-            value = held.get(key, MISSING) if key in wanted else MISSING
+            value = held.get(key, MISSING) if i in chosen else MISSING
             if value is MISSING or value is TOMBSTONE:
                 want = batch.PENDING if value is MISSING else batch.DELETED
                 assert status[i] == found[i] == want
