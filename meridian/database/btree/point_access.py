@@ -100,23 +100,34 @@ class PointAccess(TreeCore):
         if not (self._ready and self.pool._changeable):
             self._open_for_change()
         self._acquire()
-        try:
-            found = _LATER if self.latch.busy else self._put_once(key, packed, replace)
-            if found < _ABSENT:
-                self._numbers[NEXT_PAGE] = 0  # begin again: another writer may come first
+        try:  # `_put_once` without the call
+            found: int = _LATER
+            if not self.latch.busy:
+                if self._frames.page_table is not self._seen:
+                    self._seen = self._meta.look_at(self.pool)
+                found = self._put_kernel(self._array, key, packed, replace)
+                self._stats.hits += self._numbers[HITS]
+                if found == _ABSENT:
+                    self._roots[self._count_slot] = self._numbers[COUNT]
+                elif found < _ABSENT:
+                    self._numbers[NEXT_PAGE] = 0  # begin again: another writer may come first
+                if self._touch is not None and found >= _ABSENT:
+                    self._touch_pages(PATH, PATH_STEP)
         finally:
             self._release()
-        if found < _ABSENT:
-            from meridian.database.btree.descent import change
-            from meridian.database.btree.insert import make_room
+        return found if found >= _ABSENT else self._put_slowly(key, packed, replace)
 
-            with self.latch.write():
-                found = change(
-                    self,
-                    lambda: self._put_once(key, packed, replace),
-                    lambda: make_room(self, key, packed),
-                )
-        return found
+    def _put_slowly(self, key: int, packed: int, replace: bool) -> int:
+        """`_put`, where a page is not in memory, a leaf is full, or somebody holds the latch."""
+        from meridian.database.btree.descent import change
+        from meridian.database.btree.insert import make_room
+
+        with self.latch.write():
+            return change(
+                self,
+                lambda: self._put_once(key, packed, replace),
+                lambda: make_room(self, key, packed),
+            )
 
     def _put_once(self, key: int, packed: int, replace: bool) -> int:
         """Call the kernel. The pool's latch is held, and the tree's, or nobody holds that."""
