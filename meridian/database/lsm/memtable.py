@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice, repeat
 
@@ -135,21 +135,23 @@ class MemTable:
             raise FrozenError(self.table_id)
         if lsn != 0:
             self._count_lsns(lsn, 1)
-        entries = self._entries
+        entries, dead = self._entries, 0
         old = entries.get(key)
-        entries[key] = value
         if value is TOMBSTONE:
-            self.tombstones += 1
-            grown = 0
+            dead, grown = 1, 0
         else:
             grown = len(value)
         if old is None:
             grown += len(key)
         elif old is TOMBSTONE:
-            self.tombstones -= 1
+            dead -= 1
         else:
             grown -= len(old)
+        # From here on nothing is called, so no interrupt can strike between.
+        entries[key] = value
         self.size_bytes += grown
+        if dead:
+            self.tombstones += dead
 
     def put_many(self, keys: Strings, values: Strings, lsn: int = 0) -> int:
         """Store values under keys, up to the one that fills the table; how many that were.
@@ -200,12 +202,14 @@ class MemTable:
             (checked_key(key), value if value is TOMBSTONE else checked_value(value))
             for key, value in entries
         ]
-        lsn = checked_int("lsn", lsn)
+        lsn, last = checked_int("lsn", lsn), dict(checked)
         with self.lock:
-            for key, value in checked:
-                self.store(key, value)
+            if self.frozen:
+                raise FrozenError(self.table_id)
             if lsn and checked:
                 self._count_lsns(lsn, len(checked))
+            self._account(last, [*map(self._entries.get, last)])
+            self._entries.update(last)  # in one call, which no interrupt divides
         return len(checked)
 
     def get(self, key: Buffer) -> Found:
@@ -281,15 +285,16 @@ class MemTable:
         keys = records.keys[first:stop]
         if not entries.keys().isdisjoint(keys):
             return False
-        entries.update(zip(keys, islice(records.values, first, stop), strict=True))
-        added, dead = len(entries) - before, records.values[first] is TOMBSTONE
-        if added == len(keys):
-            self.size_bytes += records.size_bytes(first, stop)
-        else:  # a key came twice: what is left counts
-            for key in {*keys}:
-                value = entries[key]
-                self.size_bytes += len(key) + (0 if value is TOMBSTONE else len(value))
-        self.tombstones += added * dead
+        try:
+            entries.update(zip(keys, islice(records.values, first, stop), strict=True))
+        finally:  # should an interrupt strike: what is there counts
+            added = len(entries) - before
+            if added == len(keys):
+                self.size_bytes += records.size_bytes(first, stop)
+                self.tombstones += added if records.values[first] is TOMBSTONE else 0
+            else:  # a key came twice
+                found = {key: entries[key] for key in keys if key in entries}
+                self._account(found, [None] * len(found))
         return True
 
     def _store_each(self, records: Records, first: int, stop: int) -> int:
@@ -299,6 +304,16 @@ class MemTable:
             if self.size_bytes >= self.size_limit:
                 return i + 1
         return stop
+
+    def _account(self, new: dict[bytes, Value], old: Sequence[Value | None]) -> None:
+        """Count `new` entries in the place of `old` values, None where there was none."""
+        grown = dead = 0
+        for (key, value), before in zip(new.items(), old, strict=True):
+            grown += 0 if value is TOMBSTONE else len(value)
+            grown += len(key) if before is None else 0 if before is TOMBSTONE else -len(before)
+            dead += (value is TOMBSTONE) - (before is TOMBSTONE)
+        self.size_bytes += grown
+        self.tombstones += dead
 
     def _count_lsns(self, first: int, count: int) -> None:
         last = checked_int("lsn", first) + count - 1
