@@ -115,13 +115,19 @@ compares this drawing with the classes.
     ├── Smallest
     ├── Stalled
     ├── StorageError
+    │   ├── BTreeError
+    │   │   ├── DuplicateKey
+    │   │   ├── IndexNeedsRebuild
+    │   │   ├── KeyRange
+    │   │   └── LatchHeld
     │   ├── BadFormat
     │   ├── CorruptPage
     │   │   ├── BadMagic
     │   │   ├── BadPageType
     │   │   ├── BadSlot
     │   │   ├── ChecksumMismatch
-    │   │   └── MisdirectedPage
+    │   │   ├── MisdirectedPage
+    │   │   └── TreeCorrupt
     │   ├── FileLocked
     │   ├── PageOutOfRange
     │   ├── PinError
