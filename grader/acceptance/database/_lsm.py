@@ -19,6 +19,7 @@ TABLE_NAME = re.compile(r"sst_\d{6,}\.dat")
 TABLES = "test_a_table_gives_back_its_rows"
 ENGINE = "test_what_was_put_is_found"
 DELETES = "test_a_deleted_key_stays_deleted"
+FLUSHED = "test_the_fourth_flush_compacts"
 
 Row = tuple[bytes, bytes]
 _CHUNK = 25_000  # calls in one question

@@ -10,6 +10,7 @@ import pytest
 from grader.acceptance.database._lsm import (
     DELETES,
     ENGINE,
+    FLUSHED,
     TABLES,
     asked,
     count,
@@ -29,7 +30,7 @@ PROBE = Path(__file__).with_name("_lsm_probe.py")
 SYNCS = 2  # a flush, and a compaction, sync their table and their manifest at least
 
 
-@pytest.mark.criterion("thread", points=2, after=(TABLES, ENGINE))
+@pytest.mark.criterion("thread", points=2, after=(TABLES, ENGINE, DELETES, FLUSHED))
 def test_a_thread_flushes(submission: Submission, rng: random.Random) -> None:
     """background=True: a put that fills the memtable returns while the table is being written, all
     records are found meanwhile, and flush() and close() wait for it.

@@ -180,7 +180,7 @@ def test_keys_sort_as_numbers(submission: Submission, rng: random.Random) -> Non
         expect(submission.norad_id(key(i)), i, f"norad_id(norad_key({i}))")
 
 
-@pytest.mark.criterion("7", points=5, after=(TABLES, ENGINE))
+@pytest.mark.criterion("7", points=5, after=(TABLES, ENGINE, DELETES))
 def test_scan_of_a_range(submission: Submission, rng: random.Random) -> None:
     """Ids 1 to 100,000 spread over memtable, level 0 and level 1: scan gives the 501 rows from
     40,000 to 40,500 in order, with the newest values, without what was deleted.
@@ -216,7 +216,7 @@ def test_scan_of_a_range(submission: Submission, rng: random.Random) -> None:
     expect(whole, sorted(k for k in rows if k <= key(SCANNED // 20)), "Keys of a longer scan")
 
 
-@pytest.mark.criterion("7", points=3, after=(TABLES, ENGINE, "test_scan_of_a_range"))
+@pytest.mark.criterion("7", points=3, after=(TABLES, ENGINE, DELETES))
 def test_a_scan_sees_its_moment(submission: Submission, rng: random.Random) -> None:
     """A scan gives what was there when it was called, whatever is written, flushed and compacted
     before its rows are taken.

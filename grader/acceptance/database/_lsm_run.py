@@ -10,6 +10,7 @@ import pytest
 
 from grader.acceptance.database._lsm import (
     ENGINE,
+    FLUSHED,
     MAGIC,
     TABLES,
     expect_gets,
@@ -106,13 +107,12 @@ def _raced(
 @pytest.mark.criterion("1", points=5, after=(TABLES, ENGINE))
 def test_ingest_at_half_the_target(
     submission: Submission,
-    reference: Submission | None,
     peer: Submission,
     rng: random.Random,
     race: Race,
 ) -> None:
     """100,000 puts with their flushes and fsyncs, at 0.09 times the speed of sqlite3 at least."""
-    _raced("Ingest, half the target", HALF_TARGET, submission, reference, peer, rng, race)
+    _raced("Ingest, half the target", HALF_TARGET, submission, None, peer, rng, race)
 
 
 @pytest.mark.criterion("1", points=5, after=(TABLES, ENGINE))
@@ -129,8 +129,8 @@ def test_ingest_speed(
 
 # -- 8: the acceptance run -----------------------------------------------------------------------
 
+RECORDS_RUN = 100_000
 BITS = (5, 10, 14, 20)
-STRANGERS = 10_000  # keys by which a rate is measured
 KEYS = {
     "records": int,
     "tables": int,
@@ -150,7 +150,7 @@ def formula(bits: int) -> float:
     return float((1 - math.exp(-hashes / bits)) ** hashes)
 
 
-@pytest.mark.criterion("8", points=6, after=(TABLES, ENGINE))
+@pytest.mark.criterion("8", points=6, after=(TABLES, ENGINE, FLUSHED))
 def test_the_acceptance_run(submission: Submission) -> None:
     """run_acceptance(path) reports tables, files over time, amplifications and rates that fit."""
     report = submission.run_acceptance(submission.path("run"))
@@ -181,10 +181,11 @@ def _check_report(report: Any) -> None:
             type(report[name]) is kind,
             f"run_acceptance(path)[{name!r}]: expected {kind.__name__}, got {show(report[name])}",
         )
-    expect(
-        (report["records"], report["tables"], report["in_memory"]),
-        (RECORDS, 2, 2_458),
-        "Records, table files and records in memory after the first step",
+    expect(report["records"], RECORDS_RUN, "run_acceptance(path)['records']")
+    require(  # how many exactly is criterion 2's affair
+        report["tables"] > 0 and 0 < report["in_memory"] < RECORDS_RUN,
+        f"run_acceptance(path): expected table files and records in memory after the first step, "
+        f"got {report['tables']} and {report['in_memory']}",
     )
     over_time = report["files_over_time"]
     require(
@@ -211,10 +212,10 @@ def _check_report(report: Any) -> None:
     expect(sorted(report["fpr"]), sorted(map(str, BITS)), "Keys of fpr")
     for bits in BITS:
         rate, due = report["fpr"][str(bits)], formula(bits)
-        slack = 0.15 * due + 4 * math.sqrt(due / STRANGERS)
+        slack = 0.5 * due + 0.02  # how exactly it must fit is criterion 4's affair
         require(
             type(rate) is float and abs(rate - due) <= slack,
-            f"fpr[{str(bits)!r}]: the formula gives {due:.5f}, got {show(rate)}",
+            f"fpr[{str(bits)!r}]: the formula gives {due:.4f}, got {show(rate)}",
         )
 
 

@@ -70,7 +70,7 @@ class LsmEngine:
         self._closed = False
         os.makedirs(self.path, exist_ok=True)
         self._manifest = Manifest(self.path)
-        ### BEGIN SOLUTION #5, #6: opening - manifest, orphans out, a reader for every table
+        ### BEGIN SOLUTION #2, #5: opening - manifest, orphans out, a reader for every table
         self._turn = b""
         self._thread: threading.Thread | None = None
         self._change = threading.Condition()  # around every new state
