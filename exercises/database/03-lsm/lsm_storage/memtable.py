@@ -26,7 +26,7 @@ class MemTable:
     def delete(self, key: bytes) -> None:
         """Store a tombstone, whether or not the key is known here: it may be in a file."""
         raise NotImplementedError(
-            "database/03-lsm #5: MemTable.delete() - a tombstone, and its size"
+            "database/03-lsm #2, #5: MemTable.delete() - a tombstone, and its size"
         )
 
     def get(self, key: bytes) -> Found:
@@ -36,7 +36,7 @@ class MemTable:
     def items(self, lo: bytes | None = None, hi: bytes | None = None) -> list[Row]:
         """A sorted copy of the rows with lo <= key <= hi; later writes do not change it."""
         raise NotImplementedError(
-            "database/03-lsm #3: MemTable.items() - copy before sorting: a writer may go on"
+            "database/03-lsm #2, #3: MemTable.items() - copy before sorting: a writer may go on"
         )
 
     @property

@@ -70,6 +70,7 @@ class LsmEngine:
         self._closed = False
         os.makedirs(self.path, exist_ok=True)
         self._manifest = Manifest(self.path)
+        # What is left to set: `self._state`, a State, which `stats()` looks at too.
         ### BEGIN SOLUTION #2, #5: opening - manifest, orphans out, a reader for every table
         self._turn = b""
         self._thread: threading.Thread | None = None

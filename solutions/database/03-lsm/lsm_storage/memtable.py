@@ -31,7 +31,7 @@ class MemTable:
 
     def delete(self, key: bytes) -> None:
         """Store a tombstone, whether or not the key is known here: it may be in a file."""
-        ### BEGIN SOLUTION #5: MemTable.delete() - a tombstone, and its size
+        ### BEGIN SOLUTION #2, #5: MemTable.delete() - a tombstone, and its size
         old = self._rows.get(key)
         if old is None:
             self.size_bytes += len(key)
@@ -48,7 +48,7 @@ class MemTable:
 
     def items(self, lo: bytes | None = None, hi: bytes | None = None) -> list[Row]:
         """A sorted copy of the rows with lo <= key <= hi; later writes do not change it."""
-        ### BEGIN SOLUTION #3: MemTable.items() - copy before sorting: a writer may go on
+        ### BEGIN SOLUTION #2, #3: MemTable.items() - copy before sorting: a writer may go on
         rows = list(self._rows.items())
         if lo is not None or hi is not None:
             rows = [r for r in rows if (lo is None or lo <= r[0]) and (hi is None or r[0] <= hi)]
