@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from grader.acceptance.database.mutants_btree_races import CHEATS, SLOW
 from grader.authoring.mutants import Change, Proof, Variant
 
-__all__ = ["BROADER", "CHEATS", "MUTANTS", "PROOF", "SLOW"]
+__all__ = ["MUTANTS", "PROOF"]
 
 TREE, NODE, RUN = "btree.py", "node.py", "acceptance.py"
 
@@ -266,40 +267,8 @@ MUTANTS = (
             ),
         ),
     ),
-    # -- 7: the acceptance run
     Variant(
-        "another_order_every_time",
-        "7",
-        (Change(RUN, "random.Random(SEED)", "random.Random()"),),
-    ),
-    Variant(
-        "keeps_the_old_file",
-        "7",
-        (Change(RUN, "        os.unlink(path)\n", "        pass\n"),),
-    ),
-    Variant(
-        "counts_its_own_questions",  # hits of stats() are the phase's
-        "7",
-        (
-            Change(RUN, "            hits, misses = pool.stats.hits, pool.stats.misses\n", ""),
-            Change(
-                RUN,
-                "        for name, run in phases.items():\n",
-                "        hits = misses = 0\n        for name, run in phases.items():\n",
-            ),
-            Change(
-                RUN,
-                "            rows.append(row)\n",
-                "            rows.append(row)\n            misses = pool.stats.misses\n",
-            ),
-        ),
-    ),
-)
-
-BROADER = {
-    # The pin keeps a leaf from being freed while a range waits there.
-    ("2", "6"): Variant(
-        "pin_held_by_a_range",
+        "pin_held_by_a_range",  # the page of the row that was given last stays pinned
         "6",
         (
             Change(
@@ -313,69 +282,23 @@ BROADER = {
             ),
         ),
     ),
-}
-"""Mistakes that rightly cost more than one criterion, and which those are."""
-
-SLOW = Variant(
-    "searches_line_by_line",  # a leaf is searched from its first key on
-    "8",
-    (
-        Change(
-            TREE,
-            _FOUND + "        i = bisect_left(leaf.keys, key)\n",
-            _FOUND + "        i = next((n for n, k in enumerate(leaf.keys) if k >= key), "
-            "len(leaf.keys))\n",
-        ),
-    ),
-)
-
-CHEATS = (
+    # -- 7: the acceptance run
     Variant(
-        "memo_beside_the_pool",  # what was found once is answered from a dict
-        "8",
-        (
-            Change(
-                TREE,
-                _FOUND,
-                '        memo = self.__dict__.setdefault("_memo", {})\n'
-                "        if key in memo:\n            return memo[key]\n" + _FOUND,
-            ),
-            Change(
-                TREE,
-                "        return leaf.value(i) if i < len(leaf.keys) and leaf.keys[i] == key "
-                "else None\n",
-                "        if i == len(leaf.keys) or leaf.keys[i] != key:\n            return None\n"
-                "        memo[key] = leaf.value(i)\n        return memo[key]\n",
-            ),
-        ),
+        "another_order_every_time",
+        "7",
+        (Change(RUN, "random.Random(SEED)", "random.Random()"),),
     ),
     Variant(
-        "deferred_inserts",  # keys wait in a list until somebody looks
-        "8",
-        (
-            Change(
-                TREE,
-                "        as_key(key)\n        if not self.root:\n            first =",
-                '        if not self.__dict__.get("_late"):\n'
-                '            self.__dict__.setdefault("_queue", []).append((key, rid))\n'
-                "            return\n"
-                "        as_key(key)\n        if not self.root:\n            first =",
-            ),
-            Change(
-                TREE,
-                "        as_key(key)\n        if not self.root:\n            return None\n"
-                + _FOUND,
-                '        self.__dict__["_late"] = True\n'
-                '        for late in self.__dict__.pop("_queue", ()):\n'
-                "            self.insert(*late)\n"
-                '        self.__dict__["_late"] = False\n'
-                "        as_key(key)\n        if not self.root:\n            return None\n"
-                + _FOUND,
-            ),
-        ),
+        "keeps_the_old_file",
+        "7",
+        (Change(RUN, "        os.unlink(path)\n", "        pass\n"),),
+    ),
+    Variant(
+        "never_rounds",
+        "7",
+        (Change(RUN, "round(now.fill_factor, 4)", "now.fill_factor"),),
     ),
 )
-"""Trees that look fast because they do the work later, or did it before."""
 
 PROOF = Proof(
     MUTANTS,
