@@ -104,13 +104,14 @@ class EngineCore:
             self.barred = True
             self.changed.notify_all()
 
-    def mend(self) -> None:
-        """Take writes again, and compact."""
+    def mend(self, failure: BaseException) -> None:
+        """Take writes again, and compact, unless something else has failed meanwhile."""
         with self.changed:
-            self.failure = None
-            self.barred = self.closed
-            self.published += 1
-            self.changed.notify_all()
+            if self.failure is failure:
+                self.failure = None
+                self.barred = self.closed
+                self.published += 1
+                self.changed.notify_all()
 
     def bar(self) -> None:
         """The engine is being closed: take no more writes, queue what there is."""

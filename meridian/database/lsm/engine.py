@@ -211,6 +211,7 @@ class LsmEngine(EngineReads):
         core = self._core
         with core.mutex:
             core.check_open()
+            failure = core.failure
             core.freeze()
             queue = core.state.frozen[::-1]
         try:
@@ -220,7 +221,8 @@ class LsmEngine(EngineReads):
         except Exception as error:
             core.fail(error)
             raise
-        core.mend()
+        if failure is not None:
+            core.mend(failure)
         self._worker.settle()
         return metas
 
