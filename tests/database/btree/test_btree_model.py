@@ -60,7 +60,7 @@ class TreeMachine(RuleBasedStateMachine):
     @rule(start=st.integers(0, 2**32 - 100), step=st.integers(-3, 3), count=st.integers(1, 40))
     def insert_run(self, start: int, step: int, count: int) -> None:
         for i in range(count):
-            key = max(0, start + step * i)
+            key = min(max(0, start + step * i), 2**32 - 1)
             if key not in self.model:
                 self.insert(key, RecordId(i, i))
 
