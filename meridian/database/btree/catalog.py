@@ -51,6 +51,7 @@ class TleIndex:
         self.tree = tree
         self.lost_pages = lost_pages
         self._turn = threading.RLock()
+        self._left: list[tuple[Keys, Rids]] = []  # records out of use that could not be deleted
 
     @classmethod
     def open(
@@ -106,8 +107,8 @@ class TleIndex:
             failpoint("catalog.put.stored")
             try:
                 self.tree.upsert(key, new)
-            except BaseException as error:
-                self._take_back(np.array([new.pack()], np.uint64), error)
+            except BaseException:
+                self._drop(np.array([key], np.uint32), np.array([new.pack()], np.uint64))
                 raise
             return new
 
@@ -141,15 +142,9 @@ class TleIndex:
             rid = self.tree.get(key)
             if rid is None:
                 return False
-            ours = self._is_record_of(rid, key)
             self.tree.delete(key)
             failpoint("catalog.delete.unlinked")
-            if ours:  # else the slot is not ours, or cannot be read
-                try:
-                    self.heap.delete(rid)
-                except BaseException:
-                    self.tree.upsert(key, rid)
-                    raise
+            self._drop(np.array([key], np.uint32), np.array([rid.pack()], np.uint64))
             return True
 
     def __contains__(self, norad_id: SupportsIndex) -> bool:
@@ -174,12 +169,9 @@ class TleIndex:
             new = self.heap.insert_many(rows)
             failpoint("catalog.put_many.stored")
             try:
-                added = self.tree.put_many(keys, new)
-            except BaseException as error:
-                self._settle(keys, old, new, error)
-                raise
-            self._drop(keys, old)
-            return added
+                return self.tree.put_many(keys, new)
+            finally:  # after an error some ids have their new record, others their old one
+                self._drop(np.concatenate((keys, keys)), np.concatenate((old, new)))
 
     def get_many(self, norad_ids: npt.NDArray[np.integer]) -> tuple[Records, npt.NDArray[np.bool_]]:
         """Look up ids: rows of `TLE_DTYPE` (n,), in their order, and whether each was found.
@@ -215,8 +207,8 @@ class TleIndex:
             new = self.heap.insert_many(rows)
             try:
                 self.tree.bulk_load(keys, new)
-            except BaseException as error:
-                self._take_back(new, error)
+            except BaseException:
+                self._drop(keys, new)
                 raise
             return len(keys)
 
@@ -228,6 +220,9 @@ class TleIndex:
 
     def close(self) -> None:
         """Write everything, mark the file as closed cleanly. As `PageManager.close`."""
+        if self._left and not self.heap.pool.closed:
+            with self._turn:
+                self._sweep()
         self.heap.close()
 
     def __enter__(self) -> TleIndex:
@@ -274,34 +269,36 @@ class TleIndex:
             return False
         return data is not None and _id_of(data) == key
 
-    def _drop(self, keys: Keys, old: Rids) -> None:
-        """Delete the records under `old` that belong to `keys`."""
-        there = old != NO_RID
-        keys, old = keys[there], old[there]
+    def _drop(self, keys: Keys, rids: Rids) -> None:
+        """Delete those of the records under `rids`, of objects `keys`, that the tree does not name.
+
+        The catalogue is right without that, so a disk that fails here costs space only: they are
+        tried again with the next change, and on closing.
+        """
+        self._left.append((keys, rids))
+        self._sweep()
+
+    def _sweep(self) -> None:
+        left, self._left = self._left, []
+        for some, places in left:
+            try:
+                self._delete_unnamed(some, places)
+            except (StorageError, OSError):
+                self._left.append((some, places))
+
+    def _delete_unnamed(self, keys: Keys, rids: Rids) -> None:
+        unnamed = (rids != NO_RID) & (self.tree.get_many(keys) != rids)
+        keys, rids = keys[unnamed], rids[unnamed]
         try:
-            read, ok = self.heap.get_many(old, _WIDTH)
-            ids = np.ascontiguousarray(read).view(TLE_DTYPE).reshape(-1)["norad_id"]
-            self.heap.delete_many(old[ok & (ids == keys)])
+            read, ok = self.heap.get_many(rids, _WIDTH)
         except CorruptPage:  # one by one, for all that can be reached
-            for key, packed in zip(keys.tolist(), old.tolist(), strict=True):
+            for key, packed in zip(keys.tolist(), rids.tolist(), strict=True):
                 rid = RecordId.unpack(packed)
                 if self._is_record_of(rid, key):
                     self.heap.delete(rid)
-
-    def _settle(self, keys: Keys, old: Rids, new: Rids, error: BaseException) -> None:
-        """After a put that failed half-way: delete the records that the tree does not name."""
-        try:
-            named = self.tree.get_many(keys) == new
-            self.heap.delete_many(new[~named])
-            self._drop(keys[named], old[named])
-        except (StorageError, OSError):
-            error.add_note("records that the tree does not name stay in the file")
-
-    def _take_back(self, new: Rids, error: BaseException) -> None:
-        try:
-            self.heap.delete_many(new)
-        except (StorageError, OSError):
-            error.add_note("records that the tree does not name stay in the file")
+            return
+        ids = np.ascontiguousarray(read).view(TLE_DTYPE).reshape(-1)["norad_id"]
+        self.heap.delete_many(rids[ok & (ids == keys)])
 
 
 def _newest(records: Records, *, by_epoch: bool) -> tuple[Keys, Records]:
