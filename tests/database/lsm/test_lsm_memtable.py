@@ -539,6 +539,7 @@ def test_a_frozen_table_is_read_like_any_other() -> None:
     table.freeze()
     assert table.items() == before
     assert table.items(norad_key(10), norad_key(15)) == before[5:8]
+    assert table.items(norad_key(10), norad_key(14)) == before[5:8]
     assert table.items(norad_key(11), norad_key(11)) == []
     assert table.items(norad_key(15), norad_key(10)) == []
     assert [*islice(table.columns(norad_key(10)).items(), 3)] == before[5:8]
