@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from meridian.database.lsm import _read_kernels as kernels
 from meridian.database.lsm._crc_kernels import crc_tables
-from meridian.database.lsm.cache import BlockCache, CachedTable
+from meridian.database.lsm.cache import CachedTable
 from meridian.database.lsm.errors import CorruptTable, EngineClosed
 from meridian.database.lsm.types import TOMBSTONE, Value
 from meridian.fs import RandomFile
@@ -125,12 +125,6 @@ class TableIndex:
 
     def __len__(self) -> int:
         return len(self.offsets)
-
-    def packed_places(self, cache: BlockCache | None) -> I64:
-        """In one array, which a kernel is given sooner: the size of the cache's frames, `lengths`,
-        `key_starts`."""
-        size = 0 if cache is None else cache.block_size
-        return np.concatenate([np.array([size]), self.lengths, self.key_starts])
 
 
 class Loaded:

@@ -13,7 +13,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from meridian.database.lsm.table_format import MAX_BLOCK_SIZE, MIN_BLOCK_SIZE
 from meridian.database.storage.policies import Policy, make_policy
 
 __all__ = ["BlockCache", "CacheStatistics", "CachedTable"]
+
+_I64 = npt.NDArray[np.int64]
 
 _MAX_FRAMES: Final = 2**31 - 1  # a table notes the frame of each block in 32 bits
 _OVERSIZED_SHARE: Final = 8
@@ -78,13 +80,15 @@ class BlockCache:
             "the number of frames", capacity_bytes // block_size, most=_MAX_FRAMES
         )
         self.lock = threading.Lock()
-        self.memory = _map_memory(self.frames * block_size)
-        """All frames, one behind the other: a slice of it is bytes."""
+        self.memory = _map_memory(self.frames * (block_size + 1))
+        """All frames, one behind the other, then `refs`: a slice of it is bytes."""
         self.arena: npt.NDArray[np.uint8] = np.frombuffer(self.memory, np.uint8)
         """The same memory, uint8."""
+        self._view = memoryview(self.memory)
         self.pins = array("i", bytes(4 * self.frames))
-        self.refs = bytearray(self.frames)
-        self.policy: Policy = make_policy(policy, self.pins, self.refs)
+        self.refs = self._view[self.frames * block_size : self.frames * (block_size + 1)]
+        """1 for each frame that was used since the clock's hand passed it."""
+        self.policy: Policy = make_policy(policy, self.pins, cast(bytearray, self.refs))
         self.touch = self.policy.touch
         self.counters = _Counters()
         self.oversized: OrderedDict[tuple[int, int], tuple[CachedTable, npt.NDArray[np.uint8]]] = (
@@ -92,7 +96,6 @@ class BlockCache:
         )
         """By the number of the table's reader and of the block, the last used one at the end."""
         self._oversized_bytes = 0
-        self._view = memoryview(self.memory)
         self._free = list(range(self.frames))  # a heap: the lowest free frame is filled first
         self._owner: list[CachedTable | None] = [None] * self.frames
         self._block_of = [0] * self.frames
@@ -105,14 +108,12 @@ class BlockCache:
             f"policy={self.policy.name!r})"
         )
 
-    def attach(
-        self, sst_id: int, offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-    ) -> CachedTable:
-        """What is cached of a table whose blocks lie there. Nothing yet, though the table be open
-        twice: each reader believes only what it checked itself."""
+    def attach(self, sst_id: int, offsets: _I64, lengths: _I64, key_starts: _I64) -> CachedTable:
+        """What is cached of a table with this index (see `TableIndex`). Nothing yet, though the
+        table be open twice: each reader believes only what it checked itself."""
         with self.lock:
             self._next += 1
-            table = CachedTable(self, self._next, sst_id, offsets, lengths)
+            table = CachedTable(self, self._next, sst_id, offsets, lengths, key_starts)
             self._tables[table.reader] = table
         return table
 
@@ -142,8 +143,9 @@ class BlockCache:
         with self.lock:
             c = self.counters
             blocks = self.frames - len(self._free) - self._orphans() + len(self.oversized)
+            hits = c.hits + sum(int(table.places[2]) for table in self._tables.values())
             return CacheStatistics(
-                c.hits, c.misses, c.evictions, blocks, c.bytes, self.capacity_bytes
+                hits, c.misses, c.evictions, blocks, c.bytes, self.capacity_bytes
             )
 
     def used(self, frame: int) -> None:
@@ -173,6 +175,7 @@ class BlockCache:
         for key in [key for key in self.oversized if key[0] == table.reader]:
             self._forget_oversized(key)
             count += 1
+        self.counters.hits += int(table.places[2])
         table.attached = False
         return count
 
@@ -245,6 +248,7 @@ class CachedTable:
         "frames",
         "lengths",
         "offsets",
+        "places",
         "reader",
         "sst_id",
     )
@@ -254,8 +258,9 @@ class CachedTable:
         cache: BlockCache,
         reader: int,
         sst_id: int,
-        offsets: npt.NDArray[np.int64],
-        lengths: npt.NDArray[np.int64],
+        offsets: _I64,
+        lengths: _I64,
+        key_starts: _I64,
     ) -> None:
         self.cache = cache
         self.reader = reader
@@ -265,6 +270,9 @@ class CachedTable:
         self.frames = array("i", [-1]) * len(offsets)
         """Where each block is, -1 for one that is not in a frame. Read it with the cache's lock."""
         self.frame_of: npt.NDArray[np.int32] = np.frombuffer(self.frames, np.int32)
+        head = np.array([cache.block_size, cache.frames * cache.block_size, 0])
+        self.places: _I64 = np.concatenate([head, lengths, key_starts])
+        """For `find_cached`, which counts hits in the third."""
         self.attached = True
 
     def key(self, block: int) -> tuple[int, int]:

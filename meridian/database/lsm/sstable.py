@@ -16,7 +16,7 @@ from meridian.database.lsm import _batch_kernels as batch
 from meridian.database.lsm import _read_kernels as kernels
 from meridian.database.lsm.block_reader import BlockReader, TableFile, TableIndex, entry_at
 from meridian.database.lsm.bloom import BloomFilter
-from meridian.database.lsm.cache import BlockCache
+from meridian.database.lsm.cache import BlockCache, CachedTable
 from meridian.database.lsm.columns import Columns
 from meridian.database.lsm.errors import CorruptTable, EngineClosed
 from meridian.database.lsm.filter_keys import checked_filter_key
@@ -101,15 +101,21 @@ class SSTable:
         except BaseException:
             self._file.close()
             raise
-        cached = None
-        if cache is not None:
-            cached = cache.attach(self.meta.sst_id, self.index.offsets, self.index.lengths)
-        self._reader = BlockReader(self._file, self.index, cached)
-        self._cached = cached
         self._first_keys, self._last_keys = self.index.first_keys, self.index.last_keys
         self._min_key, self._max_key = self.meta.min_key, self.meta.max_key
-        # What a look-up needs, one attribute away.
-        self._keys, self._places = self.index.keys, self.index.packed_places(cache)
+        self._cached = None if cache is None else self._attach(cache)
+        self._reader = BlockReader(self._file, self.index, self._cached)
+
+    def _attach(self, cache: BlockCache) -> CachedTable:
+        """What is cached of this table; and all that a look-up needs, one attribute away."""
+        index = self.index
+        cached = cache.attach(self.meta.sst_id, index.offsets, index.lengths, index.key_starts)
+        self._acquire, self._release = cache.lock.acquire, cache.lock.release
+        self._find = kernels.find_cached_directly()
+        self._arena, self._memory, self._frame_size = cache.arena, cache.memory, cache.block_size
+        self._frame_of, self._places, self._keys = cached.frame_of, cached.places, index.keys
+        self._touch = cache.touch
+        return cached
 
     def _open(self, size: int) -> None:
         path = self.path
@@ -210,33 +216,28 @@ class SSTable:
         """`get` for who asked range and filter already. Counts nothing but blocks."""
         if self._file.closed:
             raise EngineClosed(f"Table {self.path}")
-        cached = self._cached
-        if cached is None:
+        if self._cached is None:
             block = bisect_left(self._last_keys, key)
             if block == len(self._last_keys) or key < self._first_keys[block]:
                 return MISSING
         else:
-            cache = cached.cache
-            lock = cache.lock
-            lock.acquire()  # `with` costs twice as much
+            self._acquire()  # `with` costs twice as much
             try:
-                place = kernels.find_cached(
-                    cache.arena, cached.frame_of, self._places, self._keys, key
-                )
+                place = self._find(self._arena, self._frame_of, self._places, self._keys, key)
                 if place >= 0:
-                    begin = place >> 17
-                    cache.used(begin // cache.block_size)
-                    if place & 1:
-                        return TOMBSTONE
-                    return cache.memory[begin : begin + (place >> 1 & 0xFFFF)]
+                    begin = place >> 16
+                    if self._touch is not None:
+                        self._touch(begin // self._frame_size)
+                    return self._memory[begin : begin + (place & 0xFFFF)]
                 if place == -1:
                     return MISSING
-                block = -2 - place >> 1
-                if place & 1:
-                    cache.used(cached.frames[block])
-                    return MISSING
+                block, how = divmod(-2 - place, 4)
+                if how != kernels.IN_FILE:
+                    if self._touch is not None:
+                        self._touch(self._frame_of[block])
+                    return TOMBSTONE if how == kernels.DEAD else MISSING
             finally:
-                lock.release()
+                self._release()
         data = self._reader.one(block)
         place = kernels.find_key(data, 0, len(data), key)
         if place < 0:
@@ -264,7 +265,7 @@ class SSTable:
                 if frame >= 0:
                     cache.used(frame)
                     start = frame * cache.block_size
-                    length = self._places[1 + block]
+                    length = int(self.index.lengths[block])
                     at, _ = kernels.lower_bound(cache.arena, start, length, key, 0, len(key))
                     return entry_at(cache.memory, at)
         data = self._reader.one(block)

@@ -470,22 +470,31 @@ def test_one_key_of_a_cached_table(
         return
     held = dict(entry for part in parts for entry in part)
     frames = [block if rng.random() < 0.7 else -1 for block in range(len(parts))]
+    frame_of = np.array(frames, np.int32)
     arena = b"".join(encode_block(part).ljust(128, b"?") for part in parts)
     ends = [key for part in parts for key in (part[0][0], part[-1][0])]
     bounds_of = Columns.of((key, b"") for key in ends)
     lengths = [len(encode_block(part)) for part in parts]
-    places = np.concatenate([[128], lengths, bounds_of.key_starts]).astype(np.int64)
+    head = [128, len(arena), 0]
     for key in [*held, *others]:
         block = next((b for b, p in enumerate(parts) if p[0][0] <= key <= p[-1][0]), -1)
-        for run in (reading.find_cached, reading.find_cached.py_func):
-            place = int(run(u8(arena), np.array(frames, np.int32), places, bounds_of.keys, key))
+        for run in (
+            reading.find_cached, reading.find_cached.py_func, reading.find_cached_directly()
+        ):  # fmt: skip
+            memory = u8(arena + bytes(len(parts)))
+            places = np.concatenate([head, lengths, bounds_of.key_starts]).astype(np.int64)
+            place = int(run(memory, frame_of, places, bounds_of.keys.copy(), key))
+            searched = block >= 0 and frames[block] >= 0
+            assert places[2] == searched
+            assert np.flatnonzero(memory[len(arena) :]).tolist() == [block] * searched
             if block < 0:
                 assert place == -1
-            elif frames[block] < 0:
-                assert place == -2 - (block << 1)
+            elif not searched:
+                assert divmod(-2 - place, 4) == (block, reading.IN_FILE)
             elif key not in held:
-                assert place == -3 - (block << 1)
+                assert divmod(-2 - place, 4) == (block, reading.ABSENT)
+            elif held[key] is TOMBSTONE:
+                assert divmod(-2 - place, 4) == (block, reading.DEAD)
             else:
-                begin, size = place >> 17, place >> 1 & 0xFFFF
-                value = TOMBSTONE if place & 1 else arena[begin : begin + size]
-                assert value == held[key]
+                begin = place >> 16
+                assert arena[begin : begin + (place & 0xFFFF)] == held[key]

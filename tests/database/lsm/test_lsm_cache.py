@@ -19,7 +19,8 @@ SIZE = 64
 
 def table_of(cache: BlockCache, sst_id: int, lengths: list[int]) -> CachedTable:
     sizes = np.array(lengths, np.int64)
-    return cache.attach(sst_id, np.cumsum(sizes) - sizes, sizes)
+    starts = np.arange(2 * len(sizes) + 1)  # of keys of one byte
+    return cache.attach(sst_id, np.cumsum(sizes) - sizes, sizes, starts)
 
 
 def content(sst_id: int, block: int, length: int) -> bytes:
