@@ -493,6 +493,9 @@ def test_frozen_by_many_threads_at_once_it_is_sorted_once() -> None:
 
 KEYS = st.lists(
     st.lists(st.sampled_from([0, 1, 97, 255]), min_size=1, max_size=24).map(bytes)
+    | st.lists(st.sampled_from([b"a" * 7, b"b" * 7, b"a", b"z"]), min_size=1, max_size=4).map(
+        b"".join  # alike for whole windows, in different runs
+    )
     | st.binary(min_size=1, max_size=9),
     max_size=60,
 )
@@ -523,6 +526,12 @@ def test_kernels_and_their_twins(keys: list[bytes]) -> None:
         assert not form.inside(starts, len(data) - 1)
         for bad in ([], [0, 5, 4], [-1, 0], [2**62, -(2**62)]):
             assert not form.inside(np.array(bad, np.int64), 100)
+
+
+def test_runs_of_alike_keys_stay_apart() -> None:
+    a, b, c = (letter * 7 for letter in (b"a", b"b", b"c"))
+    keys = [a + c + b"z", a + b"0" * 7 + b"x", b + c + b"a", b + b"d" * 7 + b"x"]
+    assert in_order(keys) == sorted(keys)
 
 
 def test_long_keys_that_are_alike_for_long() -> None:
