@@ -71,6 +71,7 @@ class EngineCore:
         """No write is taken: it failed, or was closed."""
         self.published = 0
         """Goes up whenever there may be something new to compact."""
+        self.gets = self.user_bytes = 0
         self.last_lsn = version.flushed_lsn
         self._manifest = manifest
         self._fs = fs

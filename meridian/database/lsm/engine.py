@@ -101,15 +101,29 @@ class LsmEngine(EngineReads):
         nothing is changed. `EngineFailed` once a flush or compaction has failed; the very write
         that set it off is in memory then.
         """
-        key, value = checked_key(key), checked_value(value)
+        if type(key) is not bytes or not 0 < len(key) <= MAX_KEY:
+            key = checked_key(key)
+        if type(value) is not bytes or len(value) > MAX_VALUE:
+            value = checked_value(value)
         core = self._core
+        nbytes = len(key) + len(value)
         with core.mutex:
             if core.barred:
                 core.refuse()
             active = core.state.active
-            core.last_lsn = lsn = core.last_lsn + 1
-            active.store(key, value, lsn)
-            core.counters.user_bytes += len(key) + len(value)
+            # `active.store`, written out for a key that is new there: the call would double the
+            # time of a put.
+            entries = active._entries
+            if key in entries:
+                core.last_lsn += 1
+                active.store(key, value, core.last_lsn)
+            else:
+                entries[key] = value
+                active.size_bytes += nbytes
+                core.last_lsn = active.max_lsn = lsn = core.last_lsn + 1
+                if not active.min_lsn:
+                    active.min_lsn = lsn
+            core.user_bytes += nbytes
             full = active.size_bytes >= active.size_limit
         if full:
             self._worker.full(active)
@@ -124,7 +138,7 @@ class LsmEngine(EngineReads):
             active = core.state.active
             core.last_lsn = lsn = core.last_lsn + 1
             active.store(key, TOMBSTONE, lsn)
-            core.counters.user_bytes += len(key)
+            core.user_bytes += len(key)
             full = active.size_bytes >= active.size_limit
         if full:
             self._worker.full(active)
@@ -163,7 +177,7 @@ class LsmEngine(EngineReads):
                 first = checked_int("lsn", lsn, least=first, most=2**64 - 1 - len(batch))
             active = core.state.active
             core.last_lsn = first + active.write(batch, first) - 1
-            core.counters.user_bytes += batch.nbytes
+            core.user_bytes += batch.nbytes
             full = active.size_bytes >= active.size_limit
         if full:
             self._worker.full(active)
@@ -182,8 +196,8 @@ class LsmEngine(EngineReads):
                     taken = active.delete_many(some, lsn)
                 else:
                     taken = active.put_many(some, values[start:stop], lsn)
-                    core.counters.user_bytes += sum(map(len, values[start : start + taken]))
-                core.counters.user_bytes += sum(map(len, some[:taken]))
+                    core.user_bytes += sum(map(len, values[start : start + taken]))
+                core.user_bytes += sum(map(len, some[:taken]))
                 core.last_lsn += taken
                 full = active.size_bytes >= active.size_limit
             start += taken

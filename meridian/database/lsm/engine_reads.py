@@ -41,7 +41,7 @@ class EngineReads:
         if type(key) is not bytes or not 0 < len(key) <= MAX_KEY:
             key = checked_key(key)
         core = self._core
-        core.counters.gets += 1
+        core.gets += 1
         state = core.state
         found = state.active.get(key)
         if found is MISSING:
@@ -57,7 +57,7 @@ class EngineReads:
 
         core = self._core
         found = find_many(core.state, keys, core.files.counters)
-        core.counters.gets += len(found)
+        core.gets += len(found)
         return [one if type(one) is bytes else None for one in found]
 
     def get_many_fixed(
@@ -75,7 +75,7 @@ class EngineReads:
         width = checked_int("width", width, most=MAX_VALUE)
         core = self._core
         found = find_rows(core.state, keys, width, core.files.counters)
-        core.counters.gets += len(keys)
+        core.gets += len(keys)
         return found
 
     @overload
@@ -176,6 +176,8 @@ class EngineReads:
             block_reads=core.files.block_reads,
             cache_hits=cache.hits,
             cache_misses=cache.misses,
+            gets=core.gets,
+            user_bytes=core.user_bytes,
             **asdict(reads),
             **asdict(core.counters),
         )

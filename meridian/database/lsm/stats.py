@@ -9,14 +9,8 @@ __all__ = ["Counters", "LsmStats"]
 
 @dataclass(slots=True)
 class Counters:
-    """What the engine counts as it goes.
+    """What flushes, compactions and waiting writers count."""
 
-    Writers count under their lock. Readers take none, so that while several read at once a count
-    of theirs may come out low.
-    """
-
-    gets: int = 0
-    user_bytes: int = 0
     flushes: int = 0
     flush_bytes: int = 0
     compactions: int = 0
@@ -30,7 +24,10 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LsmStats:
-    """`LsmEngine.stats()`: a frozen picture. Counts are since the engine was opened."""
+    """`LsmEngine.stats()`: a frozen picture. Counts are since the engine was opened.
+
+    Readers take no lock, so while several read at once a count of theirs may come out low.
+    """
 
     files_per_level: tuple[int, ...]
     bytes_per_level: tuple[int, ...]
