@@ -149,6 +149,7 @@ def test_put_and_take(grown: Store, key: int, missing: int, replace: bool, put: 
     assert held == ((77 << 16 | 5) if put and changed else had if put else search.ABSENT)
     added = int(memory.meta[at.COUNT]) - len(grown.tree)
     assert added == (put and had < 0) - (not put and had >= 0)
+    memory.table[missing] = grown.pool.page_table[missing]
     for other in (key - 1, key + 1):  # neighbours are where they were
         if 0 <= other < 200 and other % 2 == 0:
             assert both(memory, search.get, other) == rid_of(other).pack()
