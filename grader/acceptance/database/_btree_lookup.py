@@ -17,6 +17,7 @@ from grader.acceptance.database._btree import (
     random_keys,
     record_ids,
 )
+from grader.acceptance.database._btree_walk import LEAF_CAP
 from grader.judging.compare import expect, require
 from grader.proxy.submission import Submission
 from meridian.testing.storage import decode_file_header
@@ -25,7 +26,16 @@ KEYS, ABSENT = 10_000, 1_000
 COLD = 40  # lookups, each through a pool of its own
 
 
-@pytest.mark.criterion("1", points=6)
+@pytest.mark.criterion("1", points=1)
+def test_one_leaf(submission: Submission, rng: random.Random) -> None:
+    """As many keys as one leaf holds are found."""
+    entries = record_ids(rng, random_keys(rng, LEAF_CAP))
+    with opened(submission, "leaf.oor") as index:
+        index.insert(entries)
+        index.expect_found(entries, entries)
+
+
+@pytest.mark.criterion("1", points=5, after="test_one_leaf")
 def test_ten_thousand_lookups(submission: Submission, rng: random.Random) -> None:
     """10,000 different random keys: get finds each, also in another process on the same file."""
     entries = record_ids(rng, random_keys(rng, KEYS))
@@ -107,6 +117,7 @@ __all__ = [
     "test_absent_keys",
     "test_cold_lookups",
     "test_cold_lookups_in_many_levels",
+    "test_one_leaf",
     "test_ten_thousand_lookups",
     "test_what_is_refused",
 ]

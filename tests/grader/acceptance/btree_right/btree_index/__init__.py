@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from bisect import bisect
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -40,29 +41,29 @@ class LeafNode:
     def __init__(self, page_id: int, rows: Any = ()) -> None:
         self.page_id = page_id
         self.keys = [key for key, _ in rows]
-        self.places = [tuple(rid) for _, rid in rows]
+        self.pages = [rid.page_id for _, rid in rows]
+        self.slots = [rid.slot for _, rid in rows]
         self.next_leaf = self.prev_leaf = 0
 
     @property
     def rows(self) -> list[tuple[int, RecordId]]:
-        return [(k, RecordId(*at)) for k, at in zip(self.keys, self.places, strict=True)]
+        return list(zip(self.keys, map(RecordId, self.pages, self.slots), strict=True))
 
     def to_page(self, buf: Any) -> None:
         count = len(self.keys)
         struct.pack_into("<H", buf, 9, count)
         HEAD.pack_into(buf, 17, 1, count, self.next_leaf, self.prev_leaf, 0)
         struct.pack_into(f"<{count}I", buf, 32, *self.keys)
-        struct.pack_into(f"<{count}I", buf, 32 + 4 * 406, *(page for page, _ in self.places))
-        struct.pack_into(f"<{count}H", buf, 32 + 8 * 406, *(slot for _, slot in self.places))
+        struct.pack_into(f"<{count}I", buf, 32 + 4 * 406, *self.pages)
+        struct.pack_into(f"<{count}H", buf, 32 + 8 * 406, *self.slots)
 
     @classmethod
     def from_page(cls, buf: Any) -> LeafNode:
         _, count, following, before, _ = HEAD.unpack_from(buf, 17)
-        keys = struct.unpack_from(f"<{count}I", buf, 32)
-        pages = struct.unpack_from(f"<{count}I", buf, 32 + 4 * 406)
-        slots = struct.unpack_from(f"<{count}H", buf, 32 + 8 * 406)
         leaf = cls(int.from_bytes(buf[4:8], "little"))
-        leaf.keys, leaf.places = list(keys), list(zip(pages, slots, strict=True))
+        leaf.keys = list(struct.unpack_from(f"<{count}I", buf, 32))
+        leaf.pages = list(struct.unpack_from(f"<{count}I", buf, 32 + 4 * 406))
+        leaf.slots = list(struct.unpack_from(f"<{count}H", buf, 32 + 8 * 406))
         leaf.next_leaf, leaf.prev_leaf = following, before
         return leaf
 
@@ -74,7 +75,7 @@ class InternalNode:
         self.children: list[int] = []
 
     def find_child(self, key: int) -> int:
-        return sum(separator <= key for separator in self.keys)
+        return bisect(self.keys, key)
 
     def to_page(self, buf: Any) -> None:
         struct.pack_into("<H", buf, 9, len(self.keys))
@@ -128,7 +129,10 @@ class BPlusTree:
     def get(self, key: int) -> RecordId | None:
         checked(key)
         leaf = self.leaf_of(key) if self.root else LeafNode(0)
-        return RecordId(*leaf.places[leaf.keys.index(key)]) if key in leaf.keys else None
+        if key not in leaf.keys:
+            return None
+        at = leaf.keys.index(key)
+        return RecordId(leaf.pages[at], leaf.slots[at])
 
     def leaf_of(self, key: int) -> LeafNode:
         node = self.load(self.root)
@@ -158,15 +162,16 @@ class BPlusTree:
         if isinstance(node, LeafNode):
             if key in node.keys:
                 raise DuplicateKey(str(key))
-            at = sum(other < key for other in node.keys)
+            at = bisect(node.keys, key)
             node.keys.insert(at, key)
-            node.places.insert(at, tuple(rid))
+            node.pages.insert(at, rid.page_id)
+            node.slots.insert(at, rid.slot)
             if len(node.keys) <= self.leaf_cap:
                 self.save(node)
                 return None
             half = len(node.keys) - len(node.keys) // 2
             right = LeafNode(self.page(), node.rows[half:])
-            del node.keys[half:], node.places[half:]
+            del node.keys[half:], node.pages[half:], node.slots[half:]
             self.link(right, self.load(node.next_leaf) if node.next_leaf else None)
             self.link(node, right)
             self.save(node, right)
@@ -215,8 +220,8 @@ class BPlusTree:
         """Delete below `page_id`; whether nothing is left there, and the page given back."""
         node = self.load(page_id)
         if isinstance(node, LeafNode):
-            del node.places[node.keys.index(key)]
-            node.keys.remove(key)
+            at = node.keys.index(key)
+            del node.keys[at], node.pages[at], node.slots[at]
             self.save(node)
             if node.keys or page_id == self.root:
                 return False
