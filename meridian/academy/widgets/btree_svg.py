@@ -206,7 +206,7 @@ class _Painter:
             )  # fmt: skip
             if cell in order:
                 middle = x + self.cell / 2
-                yield text(middle, y + 25, order[cell], size=8.5, fill=ACCENT, anchor="middle")
+                yield text(middle, y + 25, order[cell], size=9.5, fill=ACCENT, anchor="middle")
             x += self.cell
         for _ in range(self._empty(node)):
             yield rect(x + 1.5, y + 4, _EMPTY - 3, _CELL - 14, f"fill:{PANEL}")
