@@ -1,8 +1,9 @@
 """A B+ tree on the page layer: lookups in as many page reads as there are levels, ranges in order.
 
-Read in this order: `layout` (a node as bytes), `tree`, `insert` and `delete` (how nodes split and
-merge), `check` (what a valid tree is). Names are loaded when first used: importing the package
-costs nothing.
+Read in this order: `layout` and `node` (a node as bytes), `tree` (what can be asked), `tree_core`
+and `point_access` (one key, one call of a kernel), `descent` (what to do when that does not
+suffice), `insert` and `delete` (how nodes split and merge), `check` (what a valid tree is). Names
+are loaded when first used: importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -14,18 +15,7 @@ if TYPE_CHECKING:
     from meridian.database.btree.catalog import TleIndex as TleIndex
     from meridian.database.btree.check import TreeStats as TreeStats
     from meridian.database.btree.errors import *  # noqa: F403
-    from meridian.database.btree.layout import (
-        MAX_KEY as MAX_KEY,
-    )
-    from meridian.database.btree.layout import (
-        NO_RID as NO_RID,
-    )
-    from meridian.database.btree.layout import (
-        internal_capacity as internal_capacity,
-    )
-    from meridian.database.btree.layout import (
-        leaf_capacity as leaf_capacity,
-    )
+    from meridian.database.btree.layout import *  # noqa: F403
     from meridian.database.btree.node import NodeView as NodeView
     from meridian.database.btree.tree import BPlusTree as BPlusTree
 

@@ -194,6 +194,8 @@ def _pin_pair(
     parent = pins.node(parent_id, level + 1)
     left = pins.node(int(parent.children[left_at]), level)
     right = pins.node(int(parent.children[left_at + 1]), level)
+    if left.page_id == right.page_id:
+        raise TreeCorrupt(parent_id, f"it names {left.page_id} twice as its child")
     if level == 0 and left.next_leaf != right.page_id:
         raise TreeCorrupt(left.page_id, f"next is {left.next_leaf}, not {right.page_id}")
     if level == 0 and right.prev_leaf != left.page_id:

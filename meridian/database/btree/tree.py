@@ -32,11 +32,12 @@ class BPlusTree(PointAccess):
 
     Any number of threads may read while one writes. The rules, for all who work on the pages:
 
-    - Who changes anything holds `latch` for writing. Who looks at more than one page holds it for
-      reading, except during a kernel's call under the pool's latch.
-    - Single lookups hold only the pool's latch, so each change that leads from one valid tree to
-      another is made in one piece under the pool's latch, with all its pages pinned before.
-    - The root is set last, by `_plant`, in the same piece.
+    - Who needs more than one call of a kernel holds `latch`: for writing to change anything, for
+      reading to look at it.
+    - A lookup, and a change inside one leaf, that is one call of a kernel holds only the pool's
+      latch (such a change only while nobody holds `latch`). So whatever leads from one valid tree
+      to another is done in one piece under the pool's latch, with all its pages pinned before.
+    - The root is set last, by `_plant`, in the same piece; `_changed` counts what it leaves alone.
 
     One object per root slot: two would not know of each other's changes.
     """

@@ -161,6 +161,28 @@ def test_a_height_that_is_not_the_trees(make_store: MakeStore) -> None:
                 call(20)
 
 
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_child_twice_is_not_merged_with_itself(make_store: MakeStore, level: int) -> None:
+    """Eager deletes meet it before a check does; the page must not be freed under the tree."""
+    store = grown(make_store, rebalance="eager")
+    node = store.tree.root
+    if level == 1:
+        node = read_u32(store.read(node), CHILDREN)
+    child = store.read(node)[CHILDREN : CHILDREN + 4]
+    store.patch(node, CHILDREN + 4, bytes(child))
+    if level == 1:  # as if the chain agreed
+        store.patch(int.from_bytes(child, "little"), 20, bytes(child))
+        store.patch(int.from_bytes(child, "little"), 24, bytes(child))
+    with pytest.raises(TreeCorrupt, match="twice as its child"):
+        delete_all(store)
+    assert store.read(int.from_bytes(child, "little"))[8] == PageType.INDEX
+
+
+def delete_all(store: Store) -> None:
+    for key in KEYS:
+        store.tree.delete(key)
+
+
 def test_strict_asks_for_half_full_nodes(make_store: MakeStore) -> None:
     store = grown(make_store)
     assert store.tree.check(strict=True).min_leaf_fill == 1.0
