@@ -140,8 +140,6 @@ def warmup() -> None:
     plan, data = read_only(np.zeros(2, np.int64)), read_only(np.zeros(1, np.uint8))
     check_plan(plan, data)
     next_table(b"", b"", 0, plan, data)
-    starts, none = np.zeros(1, np.int64), np.zeros(0, np.int64)
-    for given in (data[:0], np.zeros(0, np.uint8)):
-        select_rows(
-            given, starts, none.view(np.uint64), np.zeros(0, np.uint8), 0, plan, data, none, none
-        )
+    starts, hashes = read_only(np.zeros(1, np.int64)), read_only(np.zeros(0, np.uint64))
+    status, numbers = np.zeros(0, np.uint8), np.zeros(0, np.int64)
+    select_rows(data[:0], starts, hashes, status, 0, plan, data, numbers, numbers)
