@@ -31,6 +31,7 @@ Entries = list[tuple[bytes, Any]]
 KEY = (
     st.lists(st.sampled_from([0, 1, 255]), min_size=1, max_size=4).map(bytes)
     | st.lists(st.sampled_from([0, 255]), min_size=6, max_size=10).map(bytes)
+    | st.sampled_from([b"0123456", b"0123456\0", b"01234567", b"012345678", b"012345679"])
     | st.binary(min_size=1, max_size=3)
 )
 SOURCE = st.dictionaries(KEY, st.binary(max_size=6) | st.just(TOMBSTONE), max_size=20).map(
@@ -77,6 +78,16 @@ def test_tombstones_hide_older_values_and_only_those() -> None:
         b"never": TOMBSTONE,
         b"stays": b"",
     }
+
+
+@pytest.mark.parametrize("length", [1, 6, 7, 8, 13, 14, 15, 40])
+def test_the_newest_wins_whatever_the_length_of_its_key(length: int) -> None:
+    key, last = b"k" * length, b"z" * length
+    sources: list[Entries] = [[(key, b"%d" % age), (last, b"")] for age in range(5)]
+    sources[3].insert(1, (key + b"k", b"longer"))
+    expected = [(key, b"0"), (key + b"k", b"longer"), (last, b"")]
+    assert [*merge_iter(sources)] == expected
+    assert [*merge_columns([Columns.of(source) for source in sources]).items()] == expected
 
 
 def test_nothing_to_merge() -> None:
