@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -14,12 +13,13 @@ import numpy.typing as npt
 
 from meridian.database.lsm import _read_kernels as kernels
 from meridian.database.lsm._crc_kernels import crc_tables
-from meridian.database.lsm.cache import CachedTable
-from meridian.database.lsm.errors import CorruptTable, EngineClosed
+from meridian.database.lsm.cached_table import CachedTable
+from meridian.database.lsm.errors import CorruptTable
+from meridian.database.lsm.table_file import TableFile
+from meridian.database.lsm.table_parts import TableIndex
 from meridian.database.lsm.types import TOMBSTONE, Value
-from meridian.fs import RandomFile
 
-__all__ = ["BATCH_BLOCKS", "BlockReader", "Loaded", "TableFile", "TableIndex", "entry_at"]
+__all__ = ["BATCH_BLOCKS", "BlockReader", "Loaded", "entry_at"]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -35,96 +35,6 @@ _REASONS: Final = {
     kernels.BAD_ORDER: "its keys do not ascend",
     kernels.BAD_BOUNDS: "its keys are not those that the index names",
 }
-
-
-class TableFile:
-    """The open file of a table. Closed while threads read it, it lets them end first.
-
-    A descriptor that is closed under a read would be given to the next file that is opened, and
-    the read would go there.
-    """
-
-    __slots__ = ("_file", "_lock", "_readers", "closed", "path")
-
-    def __init__(self, file: RandomFile, path: str) -> None:
-        self.path = path
-        self._file = file
-        self._lock = threading.Lock()
-        self._readers = 0
-        self.closed = False
-
-    def read(self, view: memoryview, offset: int, part: str) -> None:
-        """Fill `view` from `offset` on.
-
-        Raises `EngineClosed` once it was closed, `CorruptTable` of `part` at the end of the file,
-        and `OSError` as the file layer does.
-        """
-        with self._lock:
-            if self.closed:
-                raise EngineClosed(f"Table {self.path}")
-            self._readers += 1
-        try:
-            done = 0
-            while done < len(view):
-                try:
-                    got = self._file.preadv([view[done:]], offset + done)
-                except InterruptedError:
-                    continue
-                if not got:
-                    end = offset + done
-                    raise CorruptTable(self.path, part, f"the file ends after {end:,} bytes")
-                done += got
-        finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._readers -= 1
-            last = self.closed and not self._readers
-        if last:
-            self._file.close()
-
-    def close(self) -> None:
-        with self._lock:
-            if self.closed:
-                return
-            self.closed = True
-            idle = not self._readers
-        if idle:
-            self._file.close()
-
-
-class TableIndex:
-    """Where the blocks of a table lie, and the keys that each begins and ends with."""
-
-    __slots__ = ("first_keys", "key_starts", "keys", "last_keys", "lengths", "offsets")
-
-    def __init__(self, data: U8, path: str, end: int) -> None:
-        """Take the index apart, without its checksum; the blocks fill the file up to `end`.
-
-        Raises `CorruptTable` if it contradicts itself.
-        """
-        most = len(data) // 18 + 1
-        self.offsets: I64 = np.empty(most, np.int64)
-        self.lengths: I64 = np.empty(most, np.int64)
-        self.keys: U8 = np.empty(len(data), np.uint8)
-        """All first and last keys, one after the other."""
-        self.key_starts: I64 = np.empty(2 * most + 1, np.int64)
-        """Where they begin: 2b is the first key of block b, 2b + 1 its last."""
-        count = kernels.parse_index(data, self.offsets, self.lengths, self.keys, self.key_starts)
-        if count < 1 or int(self.lengths[:count].sum()) != end:
-            raise CorruptTable(path, "index", f"its blocks do not fill {end:,} bytes")
-        self.offsets = self.offsets[:count].copy()
-        self.lengths = self.lengths[:count].copy()
-        self.key_starts = self.key_starts[: 2 * count + 1].copy()
-        self.keys = self.keys[: self.key_starts[-1]].copy()
-        data_bytes, starts = self.keys.tobytes(), self.key_starts.tolist()
-        cut = [data_bytes[a:b] for a, b in pairwise(starts)]
-        self.first_keys: list[bytes] = cut[::2]
-        self.last_keys: list[bytes] = cut[1::2]
-
-    def __len__(self) -> int:
-        return len(self.offsets)
 
 
 class Loaded:

@@ -14,21 +14,16 @@ import numpy.typing as npt
 from meridian.checks import checked_int
 from meridian.database.lsm import _batch_kernels as batch
 from meridian.database.lsm import _read_kernels as kernels
-from meridian.database.lsm.block_reader import BlockReader, TableFile, TableIndex, entry_at
-from meridian.database.lsm.bloom import BloomFilter
-from meridian.database.lsm.cache import BlockCache, CachedTable
+from meridian.database.lsm.block_reader import BlockReader, entry_at
+from meridian.database.lsm.cache import BlockCache
+from meridian.database.lsm.cached_table import CachedTable
 from meridian.database.lsm.columns import Columns
 from meridian.database.lsm.errors import CorruptTable, EngineClosed
 from meridian.database.lsm.filter_keys import checked_filter_key
 from meridian.database.lsm.table_batch import Probe, get_rows, get_values
-from meridian.database.lsm.table_format import (
-    FOOTER_SIZE,
-    BlockInfo,
-    Footer,
-    table_number,
-    unpack_props,
-    unsealed,
-)
+from meridian.database.lsm.table_file import TableFile
+from meridian.database.lsm.table_format import BlockInfo
+from meridian.database.lsm.table_parts import read_parts
 from meridian.database.lsm.table_scan import decode, scan, trimmed, verify
 from meridian.database.lsm.types import (
     MISSING,
@@ -85,7 +80,8 @@ class SSTable:
     ) -> None:
         """Open the table at `path`; its blocks go through `cache`, if there is one.
 
-        `filter_key` is the one that the table was built with. Raises `FileNotFoundError`,
+        `filter_key` is the one that the table was built with. `meta` will be what the props say,
+        with `level` as it was when the table was written. Raises `FileNotFoundError`,
         `CorruptTable` for what is no whole table, `OSError` as the file layer does.
         """
         self.path = os.fspath(path)
@@ -97,7 +93,8 @@ class SSTable:
         file = system.open_random(self.path, readonly=True)
         self._file = TableFile(file, self.path)
         try:
-            self._open(file.size())
+            self.meta, self.index, self.filter = read_parts(self._file, file.size())
+            self._check_filter()
         except BaseException:
             self._file.close()
             raise
@@ -105,6 +102,15 @@ class SSTable:
         self._min_key, self._max_key = self.meta.min_key, self.meta.max_key
         self._cached = None if cache is None else self._attach(cache)
         self._reader = BlockReader(self._file, self.index, self._cached)
+
+    def _check_filter(self) -> None:
+        """See that it admits the table's ends: under another `filter_key` keys would be lost."""
+        if not (self.may_contain(self.meta.min_key) and self.may_contain(self.meta.max_key)):
+            raise CorruptTable(
+                self.path,
+                "filter",
+                "it does not know the table's own keys: is filter_key another one?",
+            )
 
     def _attach(self, cache: BlockCache) -> CachedTable:
         """What is cached of this table; and all that a look-up needs, one attribute away."""
@@ -116,41 +122,6 @@ class SSTable:
         self._frame_of, self._places, self._keys = cached.frame_of, cached.places, index.keys
         self._touch = cache.touch
         return cached
-
-    def _open(self, size: int) -> None:
-        path = self.path
-        if size < FOOTER_SIZE:
-            raise CorruptTable(path, "footer", f"{size} bytes are no table")
-        tail = memoryview(bytearray(FOOTER_SIZE))
-        self._file.read(tail, size - FOOTER_SIZE, "footer")
-        footer = Footer.unpack(bytes(tail), path, size)
-        data = memoryview(bytearray(size - FOOTER_SIZE - footer.filter.offset))
-        self._file.read(data, footer.filter.offset, "filter")
-        begin = footer.filter.offset
-
-        def part(name: str) -> memoryview:
-            place = getattr(footer, name)
-            return unsealed(data[place.offset - begin : place.end - begin], path, name)
-
-        self.meta = unpack_props(part("props"), path)
-        """What the props say; `level` as it was when the table was written."""
-        self.index = TableIndex(np.frombuffer(part("index"), np.uint8), path, begin)
-        try:
-            self.filter = BloomFilter.from_bytes(part("filter"))
-        except ValueError as error:
-            raise CorruptTable(path, "filter", str(error)) from None
-        meta, index = self.meta, self.index
-        number = table_number(path)
-        if meta.size_bytes != size:
-            raise CorruptTable(path, "props", f"it was written with {meta.size_bytes:,} bytes")
-        if (meta.min_key, meta.max_key) != (index.first_keys[0], index.last_keys[-1]):
-            raise CorruptTable(path, "props", "its keys are not those of the index")
-        if number is not None and number != meta.sst_id:
-            raise CorruptTable(path, "props", f"the file is table {meta.sst_id} under another name")
-        if not (self.may_contain(meta.min_key) and self.may_contain(meta.max_key)):
-            raise CorruptTable(
-                path, "filter", "it does not know the table's own keys: is filter_key another one?"
-            )
 
     def __repr__(self) -> str:
         return f"<SSTable {self.path}: {self.meta.entries:,} entries>"

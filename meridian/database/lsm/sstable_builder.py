@@ -13,14 +13,13 @@ import numpy.typing as npt
 
 from meridian.checks import checked_int
 from meridian.database.lsm import _block_kernels as kernels
-from meridian.database.lsm._crc_kernels import crc_tables
+from meridian.database.lsm.block_writer import BlockWriter, arrays
 from meridian.database.lsm.bloom import BloomFilter
 from meridian.database.lsm.columns import Columns
 from meridian.database.lsm.errors import EngineClosed, OutOfOrder
 from meridian.database.lsm.filter_keys import checked_filter_key, filter_hashes
 from meridian.database.lsm.table_format import (
     FOOTER_SIZE,
-    MAX_BLOCK,
     MAX_BLOCK_SIZE,
     MIN_BLOCK_SIZE,
     Extent,
@@ -40,17 +39,12 @@ from meridian.database.lsm.types import (
     checked_value,
 )
 from meridian.database.lsm.version import SstMeta
-from meridian.database.storage._kernels import read_only
 from meridian.fs import FileSystem, LogFile, OsFileSystem
 
 __all__ = ["SSTableBuilder"]
 
-_U8 = npt.NDArray[np.uint8]
-_I64 = npt.NDArray[np.int64]
-
-_BUFFER: Final = 1 << 20  # encoded and written at once
 _BATCH: Final = 1024  # entries added one by one that are encoded together
-_BLOCKS: Final = 4096  # finished blocks between two writes, at most
+_BATCH_BYTES: Final = 1 << 20
 _WANTED: Final = {
     kernels.BAD_COLUMNS: "columns whose starts ascend and lie inside their arrays",
     kernels.BAD_KEY: f"keys of 1 to {MAX_KEY:,} bytes",
@@ -109,12 +103,8 @@ class SSTableBuilder:
         self._pending: list[tuple[bytes, Value]] = []
         self._pending_bytes = 0
         self._hashes: list[npt.NDArray[np.uint64]] = []
-        self._index: list[bytes] = []
         self._written = 0
-        self._out = np.empty(_BUFFER + MAX_BLOCK + MAX_BLOCK_SIZE, np.uint8)
-        self._offsets = np.empty(MAX_BLOCK_SIZE // 8 + 1, np.uint16)
-        self._state = np.zeros(4, np.int64)
-        self._blocks = np.empty((_BLOCKS + 1, 3), np.int64)
+        self._blocks = BlockWriter(self.block_size)
         self._tmp = f"{self.path}.tmp"
         if self._fs.exists(self.path):
             raise FileExistsError(f"{self.path} exists: a table is written once")
@@ -126,7 +116,7 @@ class SSTableBuilder:
     @property
     def size_bytes(self) -> int:
         """How long the file would be by now, without its index."""
-        encoded = int(self._state[1]) + self._pending_bytes
+        encoded = self._blocks.pending_bytes + self._pending_bytes
         return self._written + encoded + self.entries * self.bits_per_key // 8
 
     def add(self, key: Buffer, value: Buffer | Tombstone) -> None:
@@ -144,7 +134,7 @@ class SSTableBuilder:
         self._count(key, key, 1, held is TOMBSTONE)
         self._pending.append((key, held))
         self._pending_bytes += len(key) + 5 + (0 if held is TOMBSTONE else len(held))
-        if len(self._pending) >= _BATCH or self._pending_bytes >= _BUFFER:
+        if len(self._pending) >= _BATCH or self._pending_bytes >= _BATCH_BYTES:
             self._encode_pending()
 
     def add_columns(self, columns: Columns) -> None:
@@ -181,9 +171,7 @@ class SSTableBuilder:
         try:
             if self._pending:
                 self._encode_pending()
-            kernels.end_block(self._out, self._offsets, self._state, self._blocks, crc_tables())
-            self._flush()
-            meta = self._write_rest()
+            meta = self._write_rest(self._blocks.finish(self._write))
             file = self._checked_file()
             if self._sync:
                 file.sync()
@@ -215,7 +203,7 @@ class SSTableBuilder:
 
     def _check(self, columns: Columns) -> None:
         last = np.frombuffer(self._last_key, np.uint8)
-        status, row = kernels.check_entries(*_arrays(columns), last)
+        status, row = kernels.check_entries(*arrays(columns), last)
         if status == kernels.OK:
             return
         if status == kernels.NOT_ASCENDING:
@@ -238,15 +226,7 @@ class SSTableBuilder:
     def _encode(self, columns: Columns) -> None:
         try:
             self._hash(columns)
-            arrays, row = _arrays(columns), 0
-            while True:
-                row = kernels.encode_entries(
-                    *arrays, row, self.block_size,
-                    self._out, self._offsets, self._state, self._blocks, crc_tables(),
-                )  # fmt: skip
-                if row == len(columns) and self._state[0] < _BUFFER:
-                    return
-                self._flush()
+            self._blocks.add(columns, self._write)
         except BaseException:
             self.abort()
             raise
@@ -264,26 +244,15 @@ class SSTableBuilder:
         if new.any():
             self._hashes.append(hashes[new])
 
-    def _flush(self) -> None:
-        """Write the finished blocks, and move the one in the making to the front."""
-        state = self._state
-        start, end, done = int(state[0]), int(state[1]), int(state[3])
-        if done:
-            index = kernels.index_entries(self._out, self._blocks[:done], self._written)
-            self._index.append(index.tobytes())
-            self._write(self._out.data[:start])
-        self._out[: end - start] = self._out[start:end].copy()
-        state[0], state[1], state[3] = 0, end - start, 0
-
     def _write(self, data: memoryview | bytes) -> None:
         self._written += self._checked_file().write(data)
 
-    def _write_rest(self) -> SstMeta:
+    def _write_rest(self, index: bytes) -> SstMeta:
         hashes = np.concatenate(self._hashes)
         bloom = BloomFilter(len(hashes), self.bits_per_key)
         bloom.insert_hashes(hashes)
         places = []
-        for part in (bloom.to_bytes(), b"".join(self._index)):
+        for part in (bloom.to_bytes(), index):
             places.append(Extent(self._written, len(part) + 4))
             self._write(sealed(part))
         length = props_size(self._first_key, self._last_key)
@@ -324,16 +293,3 @@ class SSTableBuilder:
     ) -> None:
         """Remove what was not finished."""
         self.abort()
-
-
-def _arrays(
-    columns: Columns,
-) -> tuple[_U8, _I64, _U8, _I64, npt.NDArray[np.bool_]]:
-    """What kernels take of columns: one type to numba, writable or not."""
-    return (
-        read_only(columns.keys),
-        read_only(columns.key_starts),
-        read_only(columns.values),
-        read_only(columns.value_starts),
-        read_only(columns.tombstones),
-    )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meridian.database.lsm import BlockCache, CacheStatistics
-from meridian.database.lsm.cache import CachedTable
+from meridian.database.lsm.cached_table import CachedTable
 from meridian.testing.storage import PolicyModel
 
 SIZE = 64
