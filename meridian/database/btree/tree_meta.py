@@ -43,7 +43,8 @@ __all__ = [
     "TreeMeta",
 ]
 
-# Places in the array. Addresses are those of the pool's own arrays.
+# Places in the array. Addresses are those of the pool's own arrays. Kernels are compiled with these
+# numbers, and numba's cache notices only changes of a kernel's own file: change those with this.
 PAGE_WORDS = 0  # u32 words per page
 LEAF_CAP = 1  # entries for which a leaf has room
 INTERNAL_CAP = 2  # keys for which an internal node has room
