@@ -154,6 +154,8 @@ def test_a_source_that_goes_back_is_refused(keys: list[bytes], others: list[Entr
     with pytest.raises(OutOfOrder, match=f"Key {keys[-1].hex()} came after"):
         list(merge_iter(sources))
     with pytest.raises(OutOfOrder, match=f"Key {keys[-1].hex()} came after {keys[-2].hex()}"):
+        list(merge_iter(sources[:1]))
+    with pytest.raises(OutOfOrder, match=f"Key {keys[-1].hex()} came after {keys[-2].hex()}"):
         merge_columns([Columns.of(source) for source in sources])
 
 
