@@ -65,8 +65,8 @@ def merge_iter(
 def merge_columns(sources: Sequence[Columns], *, keep_tombstones: bool = True) -> Columns:
     """`merge_iter` over columns, as columns: all at once, the GIL free meanwhile.
 
-    A single source is given back as it is, unless tombstones are dropped from it. Of several, raises
-    `OutOfOrder` when one goes back, `ValueError` where one points outside its arrays.
+    A single source is given back as it is, unless tombstones are dropped from it. Of several,
+    raises `OutOfOrder` when one goes back, `ValueError` where one points outside its arrays.
     """
     sources = [source for source in sources if len(source)]
     if not sources:
