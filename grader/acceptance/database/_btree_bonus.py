@@ -20,7 +20,7 @@ from grader.acceptance.database._btree import (
     record_ids,
 )
 from grader.acceptance.database._btree_range import expect_all, expect_steady
-from grader.acceptance.database._btree_structure import EXAMPLES
+from grader.acceptance.database._btree_structure import EXAMPLES, SHRINK_S
 from grader.judging.compare import expect, require
 from grader.judging.properties import Finder
 from grader.proxy.submission import Submission
@@ -47,7 +47,7 @@ def test_nodes_stay_half_full(submission: Submission, rng: random.Random, find: 
             index.expect_stored(entries, "After deletes, 4 keys to a node", strict=True)
 
     keys = st.lists(st.integers(0, 79), max_size=80, unique=True)
-    find(check, examples=EXAMPLES, count=st.integers(1, 80), deleted=keys)
+    find(check, examples=EXAMPLES, shrink_s=SHRINK_S, count=st.integers(1, 80), deleted=keys)
     entries: dict[int, int] = {}
     with opened(submission, "eager-long.oor", **SMALL, rebalance="eager") as index:
         for step in range(STEPS):

@@ -305,6 +305,7 @@ PROOF = Proof(
     races=(SLOW, *CHEATS),
     quick={
         "grader.acceptance.database._btree_structure:EXAMPLES": 12,
+        "grader.acceptance.database._btree_structure:SHRINK_S": 1,
         "grader.acceptance.database._btree_structure:BULK_KEYS": 12_000,
         "grader.acceptance.database._btree_structure:FEWEST": 30,
         "grader.acceptance.database._btree_structure:MOST": 60,
