@@ -95,9 +95,12 @@ def test_many_threads_write_and_read(tmp_path: Path, pool: ThreadPoolExecutor) -
         assert all(reader.result() for reader in readers)
         wanted = {key: value for mine in written for key, value in mine.items()}
         assert dict(engine.scan()) == wanted
+        engine.flush()
+        engine.compact()
         stats = engine.stats()
         assert stats.flushes > 2
         assert stats.compactions + stats.moves > 0
+        assert len(engine.version.level(0)) < OPTIONS.l0_trigger
     with LsmEngine(tmp_path / "store") as engine:
         assert dict(engine.scan()) == wanted
         engine.check()

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meridian.database.lsm import ManifestCorrupt, SstMeta, Version, VersionEdit
-from meridian.database.lsm.manifest import STATE_NAME, SnapshotManifest
+from meridian.database.lsm.manifest import STATE_NAME, SnapshotManifest, _checksum, _decoded
 from meridian.fs import FailpointError, arm, disarm
 from meridian.testing import FaultyFileSystem
+from tests.database.lsm.support import Unsynced
 
 
 def meta(sst_id: int, level: int = 0, low: bytes = b"a", high: bytes = b"z") -> SstMeta:
@@ -38,7 +39,7 @@ def test_what_was_committed_is_loaded(
     lsn: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("manifest")
-    manifest = SnapshotManifest(folder)
+    manifest = SnapshotManifest(folder, fs=Unsynced())
     version, number = Version(), 0
     manifest.commit(VersionEdit(flushed_lsn=lsn))
     for level, keys in enumerate(levels):
@@ -65,17 +66,15 @@ def test_a_changed_byte_is_found(tmp_path: Path) -> None:
     for at in range(len(whole)):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << (at % 8)
-        (tmp_path / STATE_NAME).write_bytes(damaged)
         try:
-            found = SnapshotManifest(tmp_path).load()
+            found = _decoded(bytes(damaged), "LSMSTATE")
         except ManifestCorrupt:
             pass
         else:  # white space, or the case of a hexadecimal digit
             assert found == wanted
     for size in range(len(whole) - 1):  # without its last newline it is whole
-        (tmp_path / STATE_NAME).write_bytes(whole[:size])
         with pytest.raises(ManifestCorrupt):
-            SnapshotManifest(tmp_path).load()
+            _decoded(whole[:size], "LSMSTATE")
 
 
 @pytest.mark.parametrize(
@@ -92,8 +91,6 @@ def test_a_newer_format_is_named(tmp_path: Path) -> None:
     manifest.commit(VersionEdit())
     whole = json.loads((tmp_path / STATE_NAME).read_text())
     whole["state"]["format"] = 2
-    from meridian.database.lsm.manifest import _checksum
-
     whole["crc32"] = _checksum(whole["state"])
     (tmp_path / STATE_NAME).write_text(json.dumps(whole))
     with pytest.raises(ManifestCorrupt, match="expected format 1, got 2"):
