@@ -237,7 +237,9 @@ def test_what_are_no_rids(make_store: MakeStore, rids: Any) -> None:
     assert held(store.tree) == model
 
 
-@pytest.mark.parametrize("bad", ["12", b"12", 5, None, {1: 2}, iter([1])], ids=repr)
+@pytest.mark.parametrize(
+    "bad", ["12", b"12", 5, None, {1: 2}, iter([1])], ids=lambda bad: type(bad).__name__
+)
 def test_what_is_no_sequence(make_store: MakeStore, bad: Any) -> None:
     tree = make_store().tree
     with pytest.raises(TypeError, match="Expected keys as an array"):
