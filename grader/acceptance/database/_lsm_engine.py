@@ -28,6 +28,7 @@ from grader.proxy.submission import Submission
 RECORDS = 100_000
 PER_TABLE = 48_771  # of 86 bytes are 4 MiB and a little
 OVERWRITES = 100_000
+STORED, DELETED = 5_000, 1_000
 SCANNED = 100_000
 SAMPLED = 40
 
@@ -128,15 +129,15 @@ def test_a_deleted_key_stays_deleted(submission: Submission, rng: random.Random)
         return made
 
     engine = opened()
-    rows = rows_of(rng, rng.sample(range(1, 10_000), 5_000))
+    rows = rows_of(rng, rng.sample(range(1, 2 * STORED), STORED))
     put_all(submission, engine, rows)
     engine.flush()
-    gone = rng.sample(list(rows), 1_000)
+    gone = rng.sample(list(rows), DELETED)
     asked(submission, engine.delete, [(each,) for each in gone])
     want: dict[bytes, bytes | None] = {**rows, **dict.fromkeys(gone)}
-    expect_gets(submission, engine, want, "after 1,000 deletes, before a flush")
+    expect_gets(submission, engine, want, f"after {DELETED:,} deletes, before a flush")
     engine.flush()
-    expect_gets(submission, engine, want, "after 1,000 deletes and a flush")
+    expect_gets(submission, engine, want, f"after {DELETED:,} deletes and a flush")
     engine.close()
     submission.restart()
     engine = opened()

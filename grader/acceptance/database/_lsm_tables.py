@@ -72,7 +72,9 @@ def test_a_memtable_knows_its_size(submission: Submission, find: Finder) -> None
     """size_bytes is the sum of key and value bytes that are in the table now, a tombstone's key
     alone; overwriting changes it by the difference.
     """
-    find.operations(MemTableBesideDict, submission, examples=EXAMPLES, steps=30, questions=3_000)
+    find.operations(
+        MemTableBesideDict, submission, examples=EXAMPLES, steps=30, questions=3_000, shrink_s=5.0
+    )
 
 
 def _table(

@@ -2,88 +2,34 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import shutil
-import sys
-import tempfile
-from collections.abc import Collection
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from grader.acceptance.database import _lsm_engine, _lsm_run, _lsm_tables, test_lsm
+from grader.acceptance.database import _lsm_run
 from grader.acceptance.database.mutants_lsm import LATE, MUTANTS, SLOW
 from grader.authoring.build import write_exercise
 from grader.authoring.mutants import Variant
 from grader.box import detect
-from grader.job import JobSpec, run_one
-from grader.report import Report
-from meridian.academy.curriculum import load
 from meridian.academy.outcomes import NOT_JUDGED, shown_outcome
-from tests.grader.acceptance.parts import missed, part_of_the_suite
+from tests.grader.acceptance.lsm_answers import (
+    CAPSTONE,
+    HALVES,
+    KEY,
+    MODULE,
+    ROOT,
+    SOLUTION,
+    expect_missed,
+    hurry,
+    judge,
+    missed,
+)
 
 # Workers in this process are ended as a power cut would: what they had open is never closed.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
-ROOT = Path(__file__).parents[3]
-KEY = "database/03-lsm"
-SOLUTION = ROOT / "solutions" / KEY
 RIGHT = Path(__file__).with_name("lsm_right")
-MEMORY = Path("/dev/shm")
-MODULE = load(ROOT).module(KEY)
-CAPSTONE = MODULE.capstone
-
-
-def judge(
-    submission: Path,
-    out: Path,
-    *,
-    mode: str = "check",
-    box: str = "none",
-    criteria: Collection[str] = (),
-    solution: Path | None = None,
-) -> Report:
-    """Judge in this process (`none`: trusted code only) or in a box; all `criteria`, or some."""
-    definition, suite = CAPSTONE, None
-    if criteria:
-        definition, suite = part_of_the_suite(CAPSTONE, test_lsm, criteria, out)
-        bonus = tuple(b for b in CAPSTONE.bonus if b.id in criteria)
-        definition = msgspec.structs.replace(definition, bonus=bonus)
-    report = run_one(
-        JobSpec(
-            capstone=KEY,
-            submission=submission,
-            out=out / "out",
-            mode=mode,  # type: ignore[arg-type]
-            box=box,
-            trusted=box == "none",
-            seed="00" * 16,
-            key=b"k" * 32,
-            definition=definition,
-            suite=suite,
-            solution=solution,
-        )
-    )
-    gc.collect()  # what was left open goes here, and not in another test
-    return report
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smaller numbers, enough for these mistakes; files in memory where that is possible."""
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    if os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free > 2**29:
-        monkeypatch.setattr(tempfile, "tempdir", str(MEMORY))
-    for module, name, value in (
-        (_lsm_tables, "MEMBERS", 20_000),
-        (_lsm_tables, "EXAMPLES", 20),
-        (_lsm_engine, "SCANNED", 10_000),
-        (_lsm_run, "RECORDS", 5_000),
-        (_lsm_run, "ROUNDS", 8),
-    ):
-        monkeypatch.setattr(module, name, value)
 
 
 def test_points_add_up() -> None:
@@ -116,9 +62,9 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-@pytest.mark.usefixtures("quick")
-def test_another_right_answer(tmp_path: Path) -> None:
+def test_another_right_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sorted lists, tables of another layout with an index beside them, filters of other bits."""
+    hurry(monkeypatch)
     package = tmp_path / "submission" / "lsm_storage"
     shutil.copytree(SOLUTION / "lsm_storage", package, ignore=shutil.ignore_patterns("__pycache__"))
     names = sorted(path.name for path in RIGHT.glob("*.py"))
@@ -148,38 +94,11 @@ def test_the_untouched_skeleton(tmp_path: Path, box: str) -> None:
     assert "#2: " in report.criteria[1].message
 
 
-NEEDED = {"4": {"3"}, "5": {"3"}, "6": {"3", "5"}, "7": {"3", "5"}, "8": {"3", "6"}}
-"""Criteria whose tests those of another stand on."""
-
-
-def _with_needed(criterion: str) -> set[str]:
-    needed = NEEDED.get(criterion, {"3", "4", "5", "6"} if not criterion.isdigit() else set())
-    return {criterion, *needed, *(c for each in needed for c in NEEDED.get(each, ()))}
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("variant", MUTANTS, ids=lambda v: v.name)
-def test_a_wrong_answer_fails_its_criterion(variant: Variant, tmp_path: Path) -> None:
-    """And nothing that its criterion stands on; `grader prove` looks at all the others."""
-    answer = variant.write(SOLUTION, tmp_path / "submission")
-    box = "auto" if variant.criterion == "crash" else "none"
-    report = judge(answer, tmp_path, box=box, criteria=_with_needed(variant.criterion))
-    found = missed(report)
-    assert found.keys() == {variant.criterion}, {c.id: c.message for c in found.values()}
-    entry = found[variant.criterion]
-    assert entry.score < entry.points
-    assert len(entry.message) > 40, "the message says what was asked and what was expected"
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("variant", [LATE, SLOW], ids=lambda v: v.name)
-def test_a_race_that_is_lost(variant: Variant, tmp_path: Path) -> None:
-    answer = variant.write(SOLUTION, tmp_path / "submission")
-    report = judge(answer, tmp_path, mode="bench", solution=tmp_path / "none")
-    entry = missed(report)["1"]
-    assert entry.score == 0
-    said = "are in no table file" if variant is LATE else "times the speed of sqlite3"
-    assert said in entry.message
+@pytest.mark.parametrize("variant", HALVES[0], ids=lambda v: v.name)
+def test_a_wrong_answer_fails_its_criterion(
+    variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect_missed(variant, tmp_path, monkeypatch)
 
 
 def test_every_criterion_has_a_wrong_answer() -> None:
