@@ -14,7 +14,20 @@ __version__ = "0.1.0"
 
 # Sub-packages that own numba kernels. Each has a `_kernels.warmup()`.
 _KERNELS = {
-    "database": ("meridian.database.storage._kernels",),
+    "database": (
+        "meridian.database.storage._kernels",
+        "meridian.database.btree._search_kernels",
+        "meridian.database.btree._edit_kernels",
+        "meridian.database.btree._batch_kernels",
+        "meridian.database.btree._bulk_kernels",
+        "meridian.database.lsm._hash_kernels",
+        "meridian.database.lsm._order_kernels",
+        "meridian.database.lsm._block_kernels",
+        "meridian.database.lsm._read_kernels",
+        "meridian.database.lsm._batch_kernels",
+        "meridian.database.lsm._probe_kernels",
+        "meridian.database.lsm._merge_kernels",
+    ),
     "foundation": ("meridian.foundation.sync._kernels", "meridian.foundation.channels._kernels"),
     "orbital": ("meridian.orbital._kernels",),
 }

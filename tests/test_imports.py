@@ -21,6 +21,8 @@ LIGHT = [
     "meridian.foundation.sync",
     "meridian.foundation.tasks",
     "meridian.database",
+    "meridian.database.btree",
+    "meridian.database.lsm",
     "meridian.database.storage",
     "meridian.academy",
     "meridian.academy.cli",
