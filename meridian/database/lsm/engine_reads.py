@@ -136,10 +136,8 @@ class EngineReads:
         low = b"" if not len(start) else checked_key(start)
         wanted = b"" if not len(prefix) else checked_key(prefix)
         core = self._core
-        with core.mutex:
-            core.check_open()
-            state = core.state
-            return next_entry(state, low, wanted, core.files.counters)
+        core.check_open()
+        return next_entry(core.state, low, wanted, core.files.counters)
 
     def _moment(
         self, start: Buffer | None, end: Buffer | None, limit: int | None
