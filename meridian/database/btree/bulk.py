@@ -76,6 +76,8 @@ def rebuild(
     except BaseException:
         pool.file.set_root(slot, old[0])
         pool.file.set_root(slot + 1, old[1])
+        if not pool.file.was_clean:
+            pool.file.doubt_root(slot)
         raise
     if batches:
         joined, packed = (np.concatenate(column) for column in zip(*batches, strict=True))

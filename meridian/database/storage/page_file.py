@@ -83,6 +83,8 @@ class PageFile:
             self._wrote = self._created  # anything, in this session
             self.was_clean = self._open(size, repair=repair and not readonly)
             self._flag_down = self._created or not self.was_clean  # on disk
+            roots = enumerate(self._space.header.roots)
+            self._doubted = set() if self.was_clean else {i for i, root in roots if root}
         except BaseException:
             file.close()
             raise
@@ -235,7 +237,10 @@ class PageFile:
         return self._space.header.roots[_root(i)]
 
     def set_root(self, i: int, value: int) -> None:
-        """Set root `i`; on disk with the next `sync` or `close`."""
+        """Set root `i`; on disk with the next `sync` or `close`.
+
+        In a file that was not closed cleanly, 0 says that what was behind the root is given up.
+        """
         i, value = _root(i), as_int(value, "value")
         if not 0 <= value < 2**64:
             raise ValueError(f"Expected a root value of 64 bits, got {value}")
@@ -243,6 +248,12 @@ class PageFile:
         self._mark()
         with self._lock:
             self._space.header.roots[i] = value
+            if not value:
+                self._doubted.discard(i)
+
+    def doubt_root(self, i: int) -> None:
+        """Say that what is behind root `i` may be torn, until the root is given up."""
+        self._doubted.add(_root(i))
 
     def sync(self) -> None:
         """Return once everything written so far is on the device."""
@@ -256,7 +267,9 @@ class PageFile:
     def close(self) -> None:
         """Sync, mark the file as closed cleanly, release it. A second call does nothing.
 
-        After an error the file is released all the same, and is not marked as clean.
+        After an error the file is released all the same, and is not marked as clean. Nor is one
+        that was not clean when it was opened, as long as a root of then was never given up: the
+        next opener would trust a structure that nobody has mended.
         """
         with self._lock:
             if self._closed:
@@ -265,7 +278,7 @@ class PageFile:
             try:
                 if self._wrote:
                     self._sync()  # the flag must not reach the device before the pages
-                    self._space.save(clean=True)
+                    self._space.save(clean=not self._doubted)
                     self._io.sync()
             finally:
                 self._io.file.close()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 import random
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -435,3 +437,41 @@ def test_every_page_size(make_store: MakeStore, page_size: int) -> None:
     tree = store.reopen()
     assert tree.check().count == 8000
     assert all(tree.get(key) == rid_of(key) for key in range(0, 8000, 7))
+
+
+def test_a_tree_that_was_refused_is_refused_again(tmp_path: Path) -> None:
+    """The first opener writes, and closes the file, but nobody has mended the tree."""
+    path = tmp_path / "oor.db"
+    with PageFile(path) as file, BufferPool(file) as pool:
+        BPlusTree(pool).insert(5, rid_of(5))
+        BPlusTree(pool, root_slot=2).insert(6, rid_of(6))
+        pool.flush_all(sync=True)
+        shutil.copy(path, tmp_path / "torn.db")  # as it is on disk while it is open
+    for _ in range(2):
+        with PageFile(tmp_path / "torn.db") as file, BufferPool(file) as pool:
+            assert not file.was_clean
+            for slot in (0, 2):
+                with pytest.raises(IndexNeedsRebuild):
+                    BPlusTree(pool, root_slot=slot)
+            pool.new_page().unpin()
+    with PageFile(tmp_path / "torn.db") as file, BufferPool(file) as pool:
+        for slot in (0, 2):
+            with pytest.raises(IndexNeedsRebuild):
+                BPlusTree(pool, root_slot=slot)
+        keys = np.array([5], np.uint32)
+        rids = np.array([rid_of(5).pack()], np.uint64)
+        assert BPlusTree.rebuild(pool, [(keys, rids)]).get(5) == rid_of(5)
+    with PageFile(tmp_path / "torn.db") as file, BufferPool(file) as pool:
+        assert not file.was_clean  # there is a second tree
+        with pytest.raises(IndexNeedsRebuild):
+            BPlusTree(pool)
+        BPlusTree.rebuild(pool, [(keys, rids)])
+        with pytest.raises(ValueError, match="leaf_cap"):
+            BPlusTree.rebuild(pool, [], root_slot=2, leaf_cap=1)
+    with PageFile(tmp_path / "torn.db") as file, BufferPool(file) as pool:
+        assert not file.was_clean  # what was tried and refused mended nothing
+        BPlusTree.rebuild(pool, [(keys, rids)])
+        BPlusTree.rebuild(pool, [], root_slot=2)
+    with PageFile(tmp_path / "torn.db") as file, BufferPool(file) as pool:
+        assert file.was_clean
+        assert BPlusTree(pool).get(5) == rid_of(5)
