@@ -20,7 +20,10 @@ settings.load_profile("meridian")
 LONG_FILES = (
     "tests/grader/test_attacks.py",
     "tests/grader/acceptance/test_storage.py",
+    "tests/grader/acceptance/test_btree.py",
     "tests/grader/acceptance/test_tasks_mutants.py",
+    "tests/grader/acceptance/test_lsm_mutants.py",
+    "tests/grader/acceptance/test_lsm.py",
     "tests/grader/acceptance/test_sync.py",
     "tests/grader/acceptance/test_sync_mutants.py",
     "tests/grader/acceptance/test_tasks.py",

@@ -34,6 +34,7 @@ def test_a_hundred_and_one(submission: Submission, rng: random.Random) -> None:
         index.expect_range(0, MAX_KEY, {})
         index.insert(entries)
         index.expect_range(5000, 5100, entries)
+        index.expect_range(5001, 5101, entries)  # at most one of the two begins with its leaf
         index.expect_range(1, IDS, entries)
         expect_rows(index.there.everything(), 0, MAX_KEY, entries)
 

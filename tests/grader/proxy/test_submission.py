@@ -365,6 +365,7 @@ def test_packages_of_one_name_live_side_by_side_in_this_process(tmp_path: Path) 
     finally:
         for side in sides:
             side.close()
-        found = {name: sys.modules.pop(name) for name in list(sys.modules) if "twin" in name}
+        twins = [name for name in sys.modules if name.partition(".")[0] == "twin"]
+        found = {name: sys.modules.pop(name) for name in twins}
     assert found == {"twin": before}
     assert sys.path == path
