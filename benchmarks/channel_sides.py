@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -208,16 +209,21 @@ def ring_sides(records_a_batch: int) -> Callable[[int], tuple[Side, Side]]:
             for _ in range(items // records_a_batch):
                 left = batch
                 while left.size:
-                    left = left[ring.push(left[: ring.free]) :]
+                    if pushed := ring.push(left[: ring.free]):
+                        left = left[pushed:]
+                    else:
+                        time.sleep(0)  # spinning, it would keep the other from running
 
         thread = threading.Thread(target=produce)
         thread.start()
         out = np.empty_like(batch)
         seen = total = 0
         while seen < items:
-            count = ring.pop(out)
-            seen += count
-            total += int(out["satellite"][:count].sum()) if count else 0
+            if count := ring.pop(out):
+                seen += count
+                total += int(out["satellite"][:count].sum())
+            else:
+                time.sleep(0)
         thread.join()
         return total
 
