@@ -19,7 +19,7 @@ from grader.authoring.mutants import Variant
 from grader.job import JobSpec, run_one
 from grader.report import Report
 from meridian.academy.curriculum import load
-from tests.grader.acceptance.parts import missed, part_of_the_suite
+from tests.grader.acceptance.parts import missed, part_of_the_suite, two_of_each
 
 ROOT = Path(__file__).parents[3]
 KEY = "database/03-lsm"
@@ -28,7 +28,8 @@ MEMORY = Path("/dev/shm")
 MODULE = load(ROOT).module(KEY)
 CAPSTONE = MODULE.capstone
 
-HALVES = MUTANTS[::2], MUTANTS[1::2]
+_JUDGED = two_of_each(MUTANTS)
+HALVES = _JUDGED[::2], _JUDGED[1::2]
 """In two files of tests, which two processes run at the same time."""
 
 NEEDED = {

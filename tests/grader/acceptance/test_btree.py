@@ -27,7 +27,7 @@ from grader.report import Report
 from meridian.academy.curriculum import load
 from meridian.academy.outcomes import NOT_JUDGED, shown_outcome
 from tests.grader.acceptance.btree_parts import needed_tests
-from tests.grader.acceptance.parts import missed
+from tests.grader.acceptance.parts import missed, two_of_each
 
 # Workers in this process are ended as a power cut would: what they had open is never closed.
 pytestmark = [
@@ -156,7 +156,7 @@ def test_the_exercise_in_the_tree_is_the_skeleton(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("variant", MUTANTS, ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", two_of_each(MUTANTS), ids=lambda v: v.name)
 def test_a_wrong_answer_fails_its_criterion(variant: Variant, tmp_path: Path) -> None:
     expect_missed(variant, tmp_path)
 
