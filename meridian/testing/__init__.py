@@ -7,8 +7,9 @@ tool need not have what the others are built on.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from meridian.lazy import lazy_names
 
 if TYPE_CHECKING:
     from meridian.testing.channels import ChannelAdapter, Item, check_channel
@@ -32,16 +33,4 @@ _EXPORTS = {
     "faulty": ("FaultyFileSystem",),
     "interleave": ("explore", "replay"),
 }
-_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _EXPORTS)

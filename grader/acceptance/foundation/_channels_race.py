@@ -9,13 +9,13 @@ import pytest
 from grader.acceptance.foundation._channels import BASE, PROBE
 from grader.judging.compare import require
 from grader.proxy.submission import Submission
-from grader.races.race import Race, require_ratio, timed
+from grader.races.contest import Contest
+from grader.races.race import Race, timed
 
 SOURCES, EACH = 48, 250
 PAYLOAD_BYTES = 256
 ROUNDS = 20
-HALF = 0.5  # of the model answer's speed
-TARGET = 2.0  # times the peer's speed; where there is no model answer, the half is half of that
+TARGET = 2.0  # times the peer's speed
 PEER = "asyncio queues"
 
 
@@ -50,18 +50,7 @@ def test_half_the_speed(
     race: Race,
 ) -> None:
     """Frames of 48 sources reach two subscribers at half the model answer's speed at least."""
-    seed = rng.getrandbits(32)
-    result = race.compare(
-        "Half the model answer's speed",
-        Side(submission, seed),
-        Side(reference, seed) if reference else Side(peer, seed, probed=False),
-        peer_name="model answer" if reference else PEER,
-        unit="frame",
-        rounds=ROUNDS,
-        per=SOURCES * EACH,
-        target=HALF if reference else HALF * TARGET,
-    )
-    require_ratio(result, "Frames to two subscribers")
+    _contest(submission, reference, peer, rng, race).half()
 
 
 @pytest.mark.criterion("9", points=3, after=BASE)
@@ -76,20 +65,32 @@ def test_speed(
 
     Or at nine tenths of the model answer's speed. The mission asks for 100,000 frames a second.
     """
+    _contest(submission, reference, peer, rng, race).beside_the_peer()
+
+
+def _contest(
+    submission: Submission,
+    reference: Submission | None,
+    peer: Submission,
+    rng: random.Random,
+    race: Race,
+) -> Contest:
     seed = rng.getrandbits(32)
-    result = race.compare(
-        "Frames to two subscribers",
-        Side(submission, seed),
-        Side(peer, seed, probed=False),
-        peer_name=PEER,
-        unit="frame",
-        rounds=ROUNDS,
-        per=SOURCES * EACH,
+    return Contest(
+        race=race,
+        name="Frames to two subscribers",
+        what="Frames to two subscribers",
         target=TARGET,
-        reference=Side(reference, seed) if reference else None,
-        memory=(submission, peer, reference),
+        submission=submission,
+        reference=reference,
+        peer=peer,
+        peer_name=PEER,
+        side=lambda side: Side(side, seed),
+        peer_side=lambda side: Side(side, seed, probed=False),
+        unit="frame",
+        per=SOURCES * EACH,
+        rounds=ROUNDS,
     )
-    require_ratio(result, "Frames to two subscribers")
 
 
 __all__ = ["test_half_the_speed", "test_speed"]

@@ -8,8 +8,9 @@ used: importing the package costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from meridian.lazy import lazy_names
 
 if TYPE_CHECKING:
     from meridian.database.lsm.batch import *  # noqa: F403
@@ -81,18 +82,6 @@ _EXPORTS = {
         "OutOfOrder",
     ),
 }
-_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = sorted(name for names in _EXPORTS.values() for name in names)
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _EXPORTS)

@@ -8,13 +8,13 @@ sees every event), `watch` (the latest value), `fanin` (two urgencies, many feed
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # Functions that bear the name of their module: at once, or the module would stand in their place.
 from meridian.foundation.channels.broadcast import broadcast as broadcast
 from meridian.foundation.channels.oneshot import oneshot as oneshot
 from meridian.foundation.channels.watch import watch as watch
+from meridian.lazy import lazy_names
 
 if TYPE_CHECKING:
     from meridian.foundation.channels.actor import *  # noqa: F403
@@ -89,18 +89,6 @@ _EXPORTS = {
         "TelemetryAggregator",
     ),
 }
-_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = sorted(name for names in _EXPORTS.values() for name in names)
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _EXPORTS)

@@ -7,8 +7,7 @@ asked), `select` (the first of several), `cancel` (telling a tree to stop), `exi
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from meridian.clock import SYSTEM_CLOCK as SYSTEM_CLOCK
 from meridian.clock import Clock as Clock
@@ -16,6 +15,7 @@ from meridian.clock import SystemClock as SystemClock
 
 # Functions that bear the name of their module: at once, or the module would stand in their place.
 from meridian.foundation.tasks.select import select as select
+from meridian.lazy import lazy_names
 
 if TYPE_CHECKING:
     from meridian.foundation.tasks.blocking import *  # noqa: F403
@@ -92,18 +92,8 @@ _EXPORTS = {
         "UnknownHandler",
     ),
 }
-_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = sorted(
+    ["SYSTEM_CLOCK", "Clock", "SystemClock", *(n for names in _EXPORTS.values() for n in names)]
+)
 
-__all__ = sorted([*_HOME, "SYSTEM_CLOCK", "Clock", "SystemClock"])
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _EXPORTS)

@@ -108,7 +108,7 @@ def test_the_model_answer_in_a_box(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     else:
         assert (report.score, report.max_score, trouble) == (100, 100, {})
     assert [(entry.name, entry.peer) for entry in report.benchmarks] == [
-        ("Half the model answer's speed", "model answer"),
+        ("Frames to two subscribers: half the model answer's", "model answer"),
         ("Frames to two subscribers", "asyncio queues"),
         ("Frames to two subscribers", "model answer"),
     ]
